@@ -1,0 +1,101 @@
+"""`./lab`: experiments with real Debian machines in network namespaces; needs root, leaves nothing behind."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+from laboratory import host, one_machine, power_cut
+from laboratory.host import LabError
+from laboratory.timeline import Timeline
+
+_INSIDE = "FORESTALL_LAB_INSIDE"
+_NAMESPACES = Path("/run/netns")
+_PLACE = Path("/mnt")
+"""A tmpfs goes here, in a mount namespace of our own: nobody else sees it, and it vanishes with us."""
+
+
+def main() -> int:
+    """Run one experiment; 0 where everything went as it should."""
+    options = _options()
+    if os.geteuid() != 0:
+        sys.stderr.write("./lab makes network namespaces and Debian roots: it needs root (sudo ./lab ...)\n")
+        return 2
+    return _inside(options) if os.environ.get(_INSIDE) else _outside()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./lab", description=__doc__)
+    commands = parser.add_subparsers(dest="experiment", required=True)
+    commands.add_parser("one-machine", help="the main job: from an advisory to patched machines")
+    cut = commands.add_parser("power-cut", help="dpkg killed at random moments, repaired each time")
+    cut.add_argument("--rounds", type=int, default=10)
+    cut.add_argument("--seed", type=int, default=1)
+    for command in commands.choices.values():
+        command.add_argument("--json", action="store_true", help="print JSON: ok, timeline, trouble")
+    return parser.parse_args()
+
+
+def _outside() -> int:
+    """Start again in namespaces of our own: mounts and processes end with us, however we end."""
+    missing = host.install_tools()
+    if missing:
+        sys.stderr.write(f"installed: {', '.join(missing)}\n")
+    new = not _NAMESPACES.exists()
+    _NAMESPACES.mkdir(parents=True, exist_ok=True)
+    own = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+    again = ("setpriv", "--pdeathsig", "KILL", *own, sys.executable, "-m", "laboratory", *sys.argv[1:])
+    with subprocess.Popen(again, env={**os.environ, _INSIDE: "1"}) as child:
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            child.kill()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        status = child.wait()
+    if new:
+        _NAMESPACES.rmdir()
+    return status
+
+
+def _inside(options: argparse.Namespace) -> int:
+    for place in (_PLACE, _NAMESPACES):
+        host.run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", place)
+    directory = _PLACE / "laboratory"
+    directory.mkdir()
+    one = options.experiment == "one-machine"
+    tell = one_machine.tell_story if one else power_cut.cut_power(options.rounds, options.seed)
+    timeline = Timeline(quiet=options.json)
+    trouble = ""
+    try:
+        tell(directory, timeline)
+        timeline.tell("done: all as it should be")
+    except LabError as error:
+        trouble = str(error)
+        _show_logs(directory)
+    if options.json:
+        told = {
+            "ok": not trouble,
+            "timeline": [asdict(one) for one in timeline.happenings],
+            "trouble": trouble,
+        }
+        print(json.dumps(told, indent=1))
+    elif trouble:
+        print(f"FAILED: {trouble}")
+    return 1 if trouble else 0
+
+
+def _show_logs(directory: Path) -> None:
+    for log in sorted(directory.glob("*.log")):
+        said = log.read_text(errors="replace")[-2000:]
+        if said:
+            sys.stderr.write(f"--- {log.name}\n{said}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Forestall drives every patch to every machine of a company before the exploit arrives."""

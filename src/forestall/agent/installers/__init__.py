@@ -1,0 +1,1 @@
+"""How updates get installed here, one file a package tool."""

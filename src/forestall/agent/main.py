@@ -1,0 +1,167 @@
+"""The command `forestall-agent`: for the service, for the person at the machine, for whoever enrols it."""
+
+import importlib.metadata
+import re
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from forestall import protocol
+from forestall.agent import client, identity, show, texts
+from forestall.agent.client import NoAnswer
+from forestall.agent.debian import debian_at, printable
+from forestall.agent.identity import Identity
+from forestall.agent.loop import Agent
+from forestall.agent.service import serve
+from forestall.clock import utc_now
+from forestall.domain.errors import AgentError, ForestallError, InputError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Keeps this Debian machine patched, as the server asks."
+)
+
+Root = Annotated[
+    Path, typer.Option("--root", help="Debian root directory to serve.", envvar="FORESTALL_ROOT")
+]
+StateDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--state", help="The agent's directory [ROOT/var/lib/forestall-agent].", envvar="FORESTALL_STATE"
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys.")]
+
+
+@app.command()
+def enrol(
+    server: Annotated[str, typer.Option(help="Address of the server, https://host[:port].")],
+    token: Annotated[
+        str, typer.Option(help="One-time token (`forestall enroll token`).", envvar="FORESTALL_TOKEN")
+    ],
+    name: Annotated[str, typer.Option(help="Name of this machine [its host name].")] = "",
+    root: Root = Path("/"),
+    state: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Put this machine under the server's management."""
+    directory = _directory(root, state)
+    identity.prepare(directory)
+    if identity.exists(directory):
+        raise AgentError(
+            f"this machine is enrolled already; to do it anew, remove {directory / 'identity.json'} first"
+        )
+    place = client.server_at(server)
+    if place.scheme == "http" and place.host not in {"127.0.0.1", "::1", "localhost"}:
+        typer.echo("warning: plain http: whoever is on the way can read and change what is said", err=True)
+    request = protocol.EnrolRequest(token, _host_name(name, root), importlib.metadata.version("forestall"))
+    answer = client.enrol(place, request)
+    if isinstance(answer, NoAnswer):
+        raise AgentError(f"not enrolled: {answer.reason}")
+    identity.save(directory, Identity(server, answer.device, answer.secret))
+    _print(as_json, {"device": answer.device, "server": server}, f"enrolled as {answer.device}")
+
+
+@app.command()
+def run(
+    once: Annotated[bool, typer.Option("--once", help="One pass, then stop.")] = False,
+    root: Root = Path("/"),
+    state: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Work as the service: check in, download ahead, install at the deadline."""
+    agent = _agent(root, state)
+    if once:
+        agent.run_pass(ask=True)
+        _show(agent.directory, as_json=as_json)
+        return
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    serve(agent, stop, lambda text: typer.echo(printable(text), err=True))
+
+
+@app.command()
+def status(root: Root = Path("/"), state: StateDir = None, as_json: Json = False) -> None:
+    """Say what is open here, until when, and what happens next."""
+    _show(_directory(root, state), as_json=as_json)
+
+
+@app.command()
+def check(root: Root = Path("/"), state: StateDir = None, as_json: Json = False) -> None:
+    """Look and ask the server now instead of at the next appointed time."""
+    agent = _agent(root, state)
+    agent.run_pass(ask=True)
+    _show(agent.directory, as_json=as_json)
+
+
+@app.command()
+def install(
+    campaign: Annotated[str | None, typer.Argument(help="One campaign [all that is offered].")] = None,
+    root: Root = Path("/"),
+    state: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Install now what is offered, before it is forced."""
+    outcomes = _agent(root, state).install_chosen(campaign)
+    found = [
+        {
+            "campaign": held.order.campaign,
+            "status": held.status,
+            "done": outcome.done,
+            "detail": outcome.detail,
+        }
+        for held, outcome in outcomes
+    ]
+    people = [f"{one['campaign']}: {printable(str(one['detail']), 400)}" for one in found]
+    _print(as_json, {"installed": found}, "\n".join(people) or "nothing is offered here that is still open")
+    if not all(outcome.done for _, outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run a command; what goes wrong is said in one sentence, never as a stack trace."""
+    try:
+        app()
+    except ForestallError as error:
+        typer.echo(f"forestall-agent: {printable(str(error))}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        typer.echo(f"forestall-agent: {printable(str(error))} (run it as root?)", err=True)
+        sys.exit(1)
+
+
+def _directory(root: Path, state: Path | None) -> Path:
+    return (state or root / "var/lib/forestall-agent").absolute()
+
+
+def _agent(root: Path, state: Path | None) -> Agent:
+    directory = _directory(root, state)
+    identity.prepare(directory)
+    return Agent(directory, debian_at(root.resolve()), identity.load(directory))
+
+
+def _host_name(given: str, root: Path) -> str:
+    try:
+        name = given or (root / "etc/hostname").read_text(errors="replace").strip()
+    except OSError:
+        name = ""
+    name = name or socket.gethostname()
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", name):
+        raise InputError(f"{printable(name, 80)!r} is no usable host name: give another with --name")
+    return name
+
+
+def _show(directory: Path, *, as_json: bool) -> None:
+    tongue, now = texts.language(), utc_now()
+    view = show.status_of(directory, now, tongue)
+    typer.echo(show.as_json(view) if as_json else "\n".join(show.lines(view, now, tongue)))
+
+
+def _print(as_json: bool, value: dict[str, object], people: str) -> None:
+    typer.echo(msgspec.json.encode(value).decode() if as_json else people)

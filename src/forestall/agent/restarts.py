@@ -1,0 +1,113 @@
+"""Who still runs replaced code: installed is not effective until these processes are started again (A6)."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from forestall.domain.inventory import Inventory
+
+_DELETED = " (deleted)"
+_NOT_FILES = ("/memfd:", "/dev/", "/SYSV", "/[", "/drm", "/i915")
+_WHOLE_MACHINE = ("linux", "glibc")
+"""Sources whose update is in force only after a restart of the machine, when the package asked for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A process that executes a file which is no longer on disk."""
+
+    pid: int
+    name: str
+    path: str
+
+
+def scan(root: Path, proc: Path = Path("/proc")) -> tuple[Stale, ...]:
+    """Find the processes of this root that execute deleted files; other roots' processes are not ours.
+
+    What the kernel does not let us see (other people's processes, without root) is left out.
+    """
+    try:
+        ours = _identity(root)
+    except OSError:
+        return ()
+    pids = (int(entry.name) for entry in proc.iterdir() if entry.name.isdecimal())
+    return tuple(stale for pid in pids for stale in _of_process(proc / str(pid), pid, ours))
+
+
+def unchanged(root: Path, stale: Iterable[Stale], proc: Path = Path("/proc")) -> bool:
+    """Tell cheaply whether all these processes still run what they ran."""
+    known = set(stale)
+    try:
+        ours = _identity(root)
+    except OSError:
+        return False
+    return known == {one for pid in {k.pid for k in known} for one in _of_process(proc / str(pid), pid, ours)}
+
+
+def still_running(
+    debian_root: Path, inventory: Inventory, source: str, stale: Iterable[Stale]
+) -> tuple[str, ...]:
+    """Name what keeps an update of `source` from being in force: processes, or a restart of the machine.
+
+    A file counts by its name without the version after `.so`, since the new package may have renamed it.
+    Rather one restart too many than a machine called fixed while it runs the old code.
+    """
+    packages = {package.name for package in inventory.packages if package.source == source}
+    stems = {_stem(path) for package in packages for path in _files(debian_root, package)}
+    found = {f"{one.name} ({one.pid})" for one in stale if _stem(one.path) in stems}
+    if _machine_restart_asked(debian_root, source, packages):
+        found.add("the machine itself")
+    return tuple(sorted(found))
+
+
+def _of_process(directory: Path, pid: int, ours: tuple[int, int]) -> Iterator[Stale]:
+    try:
+        if _identity(directory / "root") != ours:
+            return
+        maps = (directory / "maps").read_text(errors="replace")
+        if _DELETED not in maps:
+            return
+        name = (directory / "comm").read_text(errors="replace").strip()
+    except OSError:
+        return
+    for path in sorted(set(_deleted_code(maps))):
+        yield Stale(pid, name, path)
+
+
+def _deleted_code(maps: str) -> Iterator[str]:
+    for line in maps.splitlines():
+        if not line.endswith(_DELETED):
+            continue
+        fields = line.split(maxsplit=5)
+        if len(fields) != 6 or "x" not in fields[1] or fields[5].startswith(_NOT_FILES):
+            continue
+        yield fields[5].removesuffix(_DELETED)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _stem(path: str) -> str:
+    return re.split(r"(?<=\.so)\.", path.rsplit("/", 1)[-1], maxsplit=1)[0].removesuffix(".dpkg-new")
+
+
+def _files(root: Path, package: str) -> Iterator[str]:
+    info = root / "var/lib/dpkg/info"
+    for name in (f"{package}.list", *(found.name for found in info.glob(f"{package}:*.list"))):
+        try:
+            yield from (info / name).read_text(errors="replace").splitlines()
+        except OSError:
+            continue
+
+
+def _machine_restart_asked(root: Path, source: str, packages: set[str]) -> bool:
+    if not (root / "run/reboot-required").exists():
+        return False
+    try:
+        asking = set((root / "run/reboot-required.pkgs").read_text(errors="replace").split())
+    except OSError:
+        return source.startswith(_WHOLE_MACHINE)
+    return bool(asking & packages)

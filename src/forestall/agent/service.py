@@ -1,0 +1,69 @@
+"""The agent as a service: a pass when it is due, when the package list changed, when an old process went."""
+
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from forestall.agent import restarts
+from forestall.agent.loop import Agent
+from forestall.agent.state import State
+from forestall.domain.errors import ForestallError
+from forestall.domain.evidence import Status
+
+_TICK_SECONDS = 2.0
+_SIGN_OF_LIFE = timedelta(minutes=5)
+"""A pass at least this often: a gap tells the agent that the machine was away (A5)."""
+_AFTER_TROUBLE = timedelta(minutes=1)
+
+
+def serve(agent: Agent, stop: threading.Event, complain: Callable[[str], None]) -> None:
+    """Work until `stop` is set; a pass that fails is told and tried again, it never ends the service."""
+    while not stop.is_set():
+        try:
+            remembered: State | None = agent.run_pass()
+        except (ForestallError, OSError) as error:
+            complain(str(error))
+            remembered = None
+        _sleep(agent, stop, remembered)
+
+
+def wake_at(state: State | None, now: datetime) -> datetime:
+    """Find the next instant at which there is something to do."""
+    if state is None:
+        return now + _AFTER_TROUBLE
+    instants = [now + _SIGN_OF_LIFE, *(held.until for held in state.held.values() if held.until)]
+    if state.next_check_at is not None:
+        instants.append(state.next_check_at)
+    return max(min(instants), now + timedelta(seconds=1))
+
+
+def _sleep(agent: Agent, stop: threading.Event, state: State | None) -> None:
+    skew = timedelta(seconds=state.skew_seconds if state else 0)
+    until = wake_at(state, agent.clock() + skew)
+    seen = written = _written(agent)
+    remembered = _changed_at(agent.directory / "state.json")
+    waiting = state is not None and any(held.status == Status.PENDING_RESTART for held in state.held.values())
+    stale = restarts.scan(agent.debian.path) if waiting else ()
+    while (left := (until - agent.clock() - skew).total_seconds()) > 0:
+        if stop.wait(min(left, _TICK_SECONDS)):
+            return
+        if _changed_at(agent.directory / "state.json") != remembered:
+            return  # a person's command went before us: there may be new orders
+        before, written = written, _written(agent)
+        # Only once dpkg is quiet: in the middle of an installation half the packages look broken.
+        if written != seen and written == before:
+            return
+        if stale and not restarts.unchanged(agent.debian.path, stale):
+            return
+
+
+def _written(agent: Agent) -> int:
+    return _changed_at(agent.debian.admindir / "status")
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0

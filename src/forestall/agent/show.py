@@ -1,0 +1,112 @@
+"""What `forestall-agent status` shows: one view of the state, as a page for people and as stable keys."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from forestall.agent import journal, state, texts
+from forestall.agent.debian import printable
+from forestall.agent.journal import Entry
+from forestall.agent.state import Held
+
+
+class OrderView(msgspec.Struct):
+    """One order as the person sees it."""
+
+    campaign: str
+    source: str
+    version: str
+    level: str
+    text: str
+    status: str
+    detail: str
+    problem: str
+    deadline_at: datetime
+    deadline_in_seconds: int
+    next: str
+    rule: str
+    paragraph: str
+    until: datetime | None
+    chosen: bool
+    forced: bool
+    failures: int
+    installed_at: datetime | None
+
+
+class StatusView(msgspec.Struct):
+    """Everything that `status` shows."""
+
+    checked_at: datetime | None
+    next_check_at: datetime | None
+    problem: str
+    orders: list[OrderView]
+    done: list[Entry]
+
+
+def status_of(directory: Path, clock_now: datetime, tongue: str) -> StatusView:
+    """Read what the agent remembers; needs no rights and no server."""
+    remembered, complaint = state.load(directory)
+    now = clock_now + timedelta(seconds=remembered.skew_seconds)
+    return StatusView(
+        checked_at=remembered.checked_at,
+        next_check_at=remembered.next_check_at,
+        problem=complaint or remembered.last_problem,
+        orders=[_view(held, now, tongue) for held in remembered.held.values()],
+        done=journal.tail(directory, 10),
+    )
+
+
+def lines(view: StatusView, now: datetime, tongue: str) -> Iterator[str]:
+    """Write the view for a person; everything from outside is made printable."""
+    words = texts.WORDS[tongue]
+    checked = texts.instant(view.checked_at, now, tongue) if view.checked_at else words["never"]
+    yield f"{words['checked']}: {checked}"
+    if view.problem:
+        yield f"{words['problem']}: {printable(view.problem, 300)}"
+    if not view.orders:
+        yield words["nothing"]
+    for order in view.orders:
+        yield ""
+        yield printable(f"{order.source} {order.version} [{order.level}] {order.text}", 400)
+        yield f"  {words['state']}: {words.get(order.status, order.status)} ({printable(order.detail, 300)})"
+        yield f"  {words['deadline']}: {texts.instant(order.deadline_at, now, tongue)}"
+        yield f"  {words['next']}: {printable(order.next, 300)} [{order.paragraph}]"
+        if order.problem:
+            yield f"  {words['problem']}: {printable(order.problem, 400)}"
+    if view.done:
+        yield ""
+        yield f"{words['done']}:"
+    for entry in view.done:
+        about = " ".join(part for part in (entry.campaign, entry.event, entry.detail) if part)
+        yield f"  {entry.at.astimezone():%Y-%m-%d %H:%M:%S}  {printable(about, 300).replace(chr(10), ' ')}"
+
+
+def as_json(view: StatusView) -> str:
+    """Print a view with its stable keys."""
+    return msgspec.json.format(msgspec.json.encode(view)).decode()
+
+
+def _view(held: Held, now: datetime, tongue: str) -> OrderView:
+    order = held.order
+    return OrderView(
+        campaign=order.campaign,
+        source=order.source,
+        version=order.version,
+        level=order.level,
+        text=order.texts.get(tongue) or order.texts.get("en", ""),
+        status=held.status,
+        detail=held.detail,
+        problem=held.problem,
+        deadline_at=order.force_at,
+        deadline_in_seconds=int((order.force_at - now).total_seconds()),
+        next=texts.what_next(held.step, order.campaign, held.until, now, tongue, failed=held.failures > 0),
+        rule=held.rule,
+        paragraph=held.paragraph,
+        until=held.until,
+        chosen=held.chosen,
+        forced=held.forced,
+        failures=held.failures,
+        installed_at=held.installed_at,
+    )

@@ -1,0 +1,1 @@
+"""The commands people type: thin, they call the layers below and print."""

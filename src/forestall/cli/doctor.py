@@ -1,0 +1,89 @@
+"""`forestall doctor`: is everything here that Forestall needs? Each line has its mend."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from forestall.cli.options import Directory
+from forestall.cli.output import Json, print_json, print_line
+from forestall.domain.errors import ForestallError
+
+if TYPE_CHECKING:
+    from forestall.server.wiring import Installation
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `mend` says what to do where it is not well."""
+
+    what: str
+    well: bool
+    detail: str
+    mend: str = ""
+
+
+def doctor(data: Directory = None, json: Json = False) -> None:
+    """Check database, ledger, sources, clock and disk; every trouble comes with its mend."""
+    findings = list(_look(data))
+    if json:
+        print_json(findings)
+    else:
+        for finding in findings:
+            print_line(f"{'ok ' if finding.well else 'NOT'}  {finding.what}: {finding.detail}")
+            if not finding.well:
+                print_line(f"     mend: {finding.mend}")
+    if not all(finding.well for finding in findings):
+        raise typer.Exit(1)
+
+
+def _look(data: Directory) -> Iterator[Finding]:
+    from forestall.server.wiring import opened
+
+    yield Finding(
+        "python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 or newer"
+    )
+    try:
+        with opened(data) as installation:
+            yield Finding("settings", True, str(installation.settings.directory))
+            yield _disk(installation.settings.directory)
+            yield from _database(installation)
+    except ForestallError as error:
+        yield Finding("database", False, str(error), "do what the sentence says, then run this again")
+
+
+def _disk(directory: Path) -> Finding:
+    free = shutil.disk_usage(directory).free
+    return Finding("disk", free > 2**30, f"{free / 2**30:.1f} GiB free", f"make room below {directory}")
+
+
+def _database(installation: "Installation") -> Iterator[Finding]:
+    from forestall.clock import utc_now
+    from forestall.server.ledger_file import check_database
+    from forestall.server.watermark import Watermark
+    from forestall.store import feeds
+
+    database, now = installation.database, utc_now()
+    watermark = Watermark(installation.settings.directory / "ledger.jsonl")
+    checked = check_database(database, [head] if (head := watermark.head()).sequence else [])
+    why = "" if checked.flaw is None else f"entry {checked.flaw.sequence} {checked.flaw.why}"
+    yield Finding(
+        "ledger",
+        not why,
+        why or f"{checked.entries} entries are what they were",
+        "keep both copies; ask who touched it",
+    )
+    with database.begin() as con:
+        states = feeds.states(con)
+    yield Finding("sources", bool(states), f"{len(states)} read", "forestall advisory pull")
+    for state in states.values():
+        trouble = state.held or state.last_error
+        age = now - state.last_good_at if state.last_good_at else None
+        detail = trouble or f"{state.records} records, last good copy {age.days if age else '?'} day(s) old"
+        yield Finding(
+            state.name, not trouble, detail, "forestall advisory pull, or look at the file it names"
+        )

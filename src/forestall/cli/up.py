@@ -1,0 +1,133 @@
+"""`forestall up`: the server with its database on this machine, and what is open right here."""
+
+import socket
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from forestall.cli.options import Directory
+from forestall.cli.output import Json, print_json, print_line
+from forestall.domain.device import Device, DeviceId, SiteId
+from forestall.domain.errors import AgentError
+
+if TYPE_CHECKING:
+    from forestall.server.triage import TriageRow
+    from forestall.server.wiring import Installation
+
+HERE = DeviceId("this-machine")
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """The worst open update and why."""
+
+    update: str
+    level: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What `forestall up` says; the keys of `--json`."""
+
+    updates_open: int
+    worst: Worst | None
+    url: str
+    seconds_to_ready: float
+    machine: str
+    """Why this machine's inventory could not be taken; empty where it could."""
+
+
+def up(
+    once: Annotated[bool, typer.Option("--once", help="Start, print the summary, stop.")] = False,
+    bind: Annotated[str, typer.Option(help="Address and port to listen on; port 0 takes a free one.")] = "",
+    every: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds between two passes.")] = 10.0,
+    demo: Annotated[bool, typer.Option(help="Show the made-up company too.")] = True,
+    data: Directory = None,
+    json: Json = False,
+) -> None:
+    """Start Forestall: database, advisories, this machine's inventory, status page. Changes nothing here."""
+    from forestall.clock import stopwatch, utc_now
+    from forestall.server.agents import AgentDesk
+    from forestall.server.catalogue import load_bundle
+    from forestall.server.loops import Clockwork
+    from forestall.server.outside import SIMULATED
+    from forestall.server.overview import overview
+    from forestall.server.settings import split_bind
+    from forestall.server.triage import triage
+    from forestall.server.watermark import Watermark
+    from forestall.server.wiring import opened
+    from forestall.simulate.showcase import Showcase
+    from forestall.web.app import make_app
+    from forestall.web.serve import serving
+
+    started = stopwatch()
+    with ExitStack() as stack:
+        installation = stack.enter_context(opened(data))
+        database, policy = installation.database, installation.policy
+        load_bundle(database, utc_now())
+        trouble = _take_own_inventory(installation, utc_now())
+        pages = {"/": lambda: overview(database, utc_now(), policy)}
+        if demo and not once:
+            showcase = Showcase(installation.settings.directory / "demo")
+            pages["/company"] = showcase.overview
+            stack.callback(showcase.stop)
+        watermark = Watermark(installation.settings.directory / "ledger.jsonl")
+        clockwork = Clockwork(database, policy, SIMULATED, watermark, utc_now, every)
+        stack.callback(clockwork.stop)
+        clockwork.start()
+        address = split_bind(bind or installation.settings.bind)
+        url = stack.enter_context(serving(make_app(AgentDesk(database, policy), pages), *address))
+        rows = triage(database, device=HERE)
+        summary = Summary(len(rows), _worst(rows), url, round(stopwatch() - started, 1), trouble)
+        _report(summary, pages, json=json)
+        if "/company" in pages:
+            showcase.start()
+        if not once:
+            threading.Event().wait()
+
+
+def _take_own_inventory(installation: "Installation", now: datetime) -> str:
+    """Look at the machine we run on, without changing it; says why where that is not possible."""
+    from forestall.agent.debian import debian_at
+    from forestall.agent.inventory import dpkg
+    from forestall.domain.inventory import hash_of
+    from forestall.store import devices, inventories
+
+    try:
+        found = dpkg.take(debian_at(Path("/")))
+    except AgentError as error:
+        return str(error)
+    here = Device(HERE, socket.gethostname(), SiteId("here"), managed=False, seen_at=now)
+    with installation.database.begin() as con:
+        devices.save(con, [here])
+        inventories.put(con, HERE, found, hash_of(found), 0, now)
+    return ""
+
+
+def _worst(rows: "Sequence[TriageRow]") -> Worst | None:
+    if not rows:
+        return None
+    return Worst(rows[0].remediation, rows[0].level, rows[0].reasons[0] if rows[0].reasons else "")
+
+
+def _report(summary: Summary, pages: Iterable[str], *, json: bool) -> None:
+    if json:
+        print_json(summary)
+        return
+    if summary.machine:
+        print_line(f"This machine's packages cannot be read: {summary.machine}")
+    else:
+        print_line(f"{summary.updates_open} updates are open on this machine.")
+    if summary.worst is not None:
+        print_line(f"Worst: {summary.worst.update} (proposed: {summary.worst.level}): {summary.worst.why}")
+    print_line(f"Status page: {summary.url}   (ready after {summary.seconds_to_ready} s; Ctrl-C stops)")
+    if "/company" in pages:
+        print_line(f"A made-up company of 20,000 machines, mid-campaign: {summary.url}company")
+        print_line("Turn its clock: forestall demo +1d")

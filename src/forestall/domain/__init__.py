@@ -1,0 +1,1 @@
+"""Words and decisions of the process: pure, standard library only; `now` is always an argument."""

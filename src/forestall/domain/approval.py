@@ -1,0 +1,50 @@
+"""Where two people are needed (A9): what was asked, for exactly which machines, by whom, until when."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from forestall.domain.order import CampaignId
+from forestall.domain.policy import Policy
+
+
+class Matter(StrEnum):
+    """What one person alone must not do."""
+
+    IMMINENT = "imminent"
+    RAISE_BRAKE = "raise_brake"
+    FORCE_EARLY = "force_early"
+    WAIVE_MAIL = "waive_mail"
+    PROTECT = "protect"
+    REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One person asks. `machines` is the hash of the set that the preview showed, `count` its size."""
+
+    matter: Matter
+    campaign: CampaignId
+    by: str
+    at: datetime
+    expires_at: datetime
+    machines: str = ""
+    count: int = 0
+
+
+def refusal(request: Request, approver: str, machines: str, now: datetime, policy: Policy) -> str:
+    """Say why an approval does not count; empty where it does.
+
+    `machines` is the hash of the set as the approver saw it.
+    """
+    if not approver:
+        return "nobody approved"
+    if policy.second_person and approver.casefold() == request.by.casefold():
+        return f"{approver} asked for it and cannot approve it; a second person must (A9)"
+    if now >= request.expires_at:
+        return f"the request ran out at {request.expires_at:%Y-%m-%d %H:%M} UTC; ask again"
+    if now < request.at:
+        return "the request lies in the future: check the clocks"
+    if machines != request.machines:
+        return "the set of machines has changed since it was previewed; look again"
+    return ""

@@ -1,0 +1,134 @@
+"""A campaign: one remediation driven to everybody by a deadline (P3, P7), and the table of its phases."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from forestall.domain.level import Level
+from forestall.domain.order import CampaignId
+from forestall.domain.remediation import RemediationId
+
+
+class Kind(StrEnum):
+    """What a campaign drives."""
+
+    PATCH = "patch"
+    SERVICE_PACK = "service_pack"
+
+
+class Phase(StrEnum):
+    """Where a campaign is in its life."""
+
+    TESTING = "testing"
+    VOLUNTARY = "voluntary"
+    ENFORCING = "enforcing"
+    CLOSED = "closed"
+    WITHDRAWN = "withdrawn"
+
+
+class Step(StrEnum):
+    """What moves a campaign on."""
+
+    DISTRIBUTE = "distribute"
+    DEADLINE = "deadline"
+    IMMINENT = "imminent"
+    CLOSE = "close"
+    ROLL_UP = "roll_up"
+    WITHDRAW = "withdraw"
+
+
+TRANSITIONS: dict[tuple[Phase, Step], tuple[Phase, str]] = {
+    (Phase.TESTING, Step.DISTRIBUTE): (Phase.VOLUNTARY, "P4.4"),
+    (Phase.TESTING, Step.WITHDRAW): (Phase.WITHDRAWN, "A7"),
+    (Phase.TESTING, Step.CLOSE): (Phase.CLOSED, "P7.1"),
+    (Phase.TESTING, Step.ROLL_UP): (Phase.CLOSED, "P7.2"),
+    (Phase.VOLUNTARY, Step.DEADLINE): (Phase.ENFORCING, "P5.4"),
+    (Phase.VOLUNTARY, Step.IMMINENT): (Phase.ENFORCING, "P8.1"),
+    (Phase.VOLUNTARY, Step.CLOSE): (Phase.CLOSED, "P7.1"),
+    (Phase.VOLUNTARY, Step.ROLL_UP): (Phase.CLOSED, "P7.2"),
+    (Phase.VOLUNTARY, Step.WITHDRAW): (Phase.WITHDRAWN, "A7"),
+    (Phase.ENFORCING, Step.IMMINENT): (Phase.ENFORCING, "P8.1"),
+    (Phase.ENFORCING, Step.CLOSE): (Phase.CLOSED, "P7.1"),
+    (Phase.ENFORCING, Step.ROLL_UP): (Phase.CLOSED, "P7.2"),
+    (Phase.ENFORCING, Step.WITHDRAW): (Phase.WITHDRAWN, "A7"),
+}
+"""What may follow what, and the paragraph that says so. A pair that is not here is refused."""
+
+
+def next_phase(phase: Phase, step: Step) -> Phase | None:
+    """Look up where a step leads; None where the process has no such step."""
+    found = TRANSITIONS.get((phase, step))
+    return found[0] if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """One remediation, its guideline (P3.1, P3.2) and its dates."""
+
+    id: CampaignId
+    revision: int
+    remediation: RemediationId
+    kind: Kind
+    level: Level
+    phase: Phase
+    voluntary_period: timedelta
+    goal: float
+    published_at: datetime
+    """Vulnerability and patch are public: the clock starts (P1.3)."""
+    rated_at: datetime
+    handed_over_at: datetime
+    """Security has set the guideline; the 72 hours run (P3.4, P4.4)."""
+    distributed_at: datetime | None = None
+    deadline_at: datetime | None = None
+    """The deadline in force; an imminent threat moves it (P8.1)."""
+    imminent_at: datetime | None = None
+    mail_waived: bool = False
+    """Two people decided that removals need no accepted warning (A14)."""
+    halted_at: datetime | None = None
+    halted_because: str = ""
+    ended_at: datetime | None = None
+    rolled_up_by: CampaignId | None = None
+    """The service pack's campaign that contains this one (P7.2)."""
+
+    @property
+    def open(self) -> bool:
+        """Still asks something of machines."""
+        return self.phase not in {Phase.CLOSED, Phase.WITHDRAWN}
+
+    @property
+    def pushed(self) -> bool:
+        """May be pushed and get a deadline: a critical update or a service pack, nothing milder (P2.5, P3.3)."""
+        return self.level is Level.CRITICAL or self.kind is Kind.SERVICE_PACK
+
+
+def deadline_of(distributed_at: datetime, voluntary_period: timedelta) -> datetime:
+    """Count the voluntary period from distribution: nobody can choose before the patch is there (P3.1)."""
+    return distributed_at + voluntary_period
+
+
+def take(campaign: Campaign, step: Step, now: datetime) -> Campaign | None:
+    """Move a campaign one step on, with the dates that go with it; None where the process has no such step.
+
+    An imminent threat voids the announced deadline: the new one is now (P8.1). What is not critical is not pushed.
+    """
+    phase = next_phase(campaign.phase, step)
+    if phase is None or (step is Step.DISTRIBUTE and not campaign.pushed):
+        return None
+    moved = replace(campaign, phase=phase)
+    match step:
+        case Step.DISTRIBUTE:
+            deadline_at = deadline_of(now, campaign.voluntary_period)
+            return replace(moved, distributed_at=now, deadline_at=deadline_at)
+        case Step.IMMINENT:
+            deadline_at = min(now, campaign.deadline_at or now)
+            return replace(moved, imminent_at=campaign.imminent_at or now, deadline_at=deadline_at)
+        case Step.CLOSE | Step.ROLL_UP | Step.WITHDRAW:
+            return replace(moved, ended_at=now)
+        case Step.DEADLINE:
+            return moved
+
+
+def due(campaign: Campaign, now: datetime) -> Step | None:
+    """Find the step that time alone takes."""
+    passed = campaign.deadline_at is not None and campaign.deadline_at <= now
+    return Step.DEADLINE if passed and campaign.phase is Phase.VOLUNTARY else None

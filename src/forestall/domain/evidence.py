@@ -1,0 +1,122 @@
+"""Dated observations of one machine against one remediation; a status is derived, never stored (A2)."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Witness(StrEnum):
+    """Who saw it."""
+
+    AGENT = "agent"
+    INVENTORY = "inventory"
+    """Our own comparison of a reported inventory with the remediation."""
+    PROBE = "probe"
+    LOGON = "logon"
+    VPN = "vpn"
+
+
+class Status(StrEnum):
+    """How one machine stands against one remediation (A2, A3, A6)."""
+
+    FIXED = "fixed"
+    PENDING_RESTART = "pending_restart"
+    """Installed, not effective: a process still runs the replaced code."""
+    AFFECTED = "affected"
+    NOT_AFFECTED = "not_affected"
+    UNKNOWN = "unknown"
+
+
+class Evidence(NamedTuple):
+    """One observation.
+
+    `observed_at` is when it reached us: a machine's own clock never makes evidence fresher.
+    """
+
+    witness: Witness
+    status: Status
+    observed_at: datetime
+    detail: str = ""
+
+
+CLEAN = frozenset({Status.FIXED, Status.NOT_AFFECTED})
+"""Nothing left to do on this machine."""
+
+OUTSIDE = frozenset({Witness.PROBE})
+"""Witnesses that do not depend on the machine's own word."""
+
+_WORST_FIRST = (Status.AFFECTED, Status.PENDING_RESTART, Status.FIXED, Status.NOT_AFFECTED)
+
+
+class Limits(NamedTuple):
+    """How long an observation counts."""
+
+    own: timedelta
+    """What the machine says of itself (agent, inventory, logon, VPN)."""
+    outside: timedelta
+    """What a probe saw."""
+    ahead: timedelta = timedelta(minutes=5)
+    """What is dated further ahead than this was written by a wrong clock and does not count."""
+
+
+class Verdict(NamedTuple):
+    """What the evidence amounts to.
+
+    `as_of` is the instant of the observation that decided; None where nothing fresh was said.
+    """
+
+    status: Status
+    as_of: datetime | None = None
+    conflict: bool = False
+    """The two sides contradict each other, so the status is UNKNOWN (A18)."""
+
+
+NOTHING_KNOWN = Verdict(Status.UNKNOWN)
+
+
+def judge(evidence: Iterable[Evidence], now: datetime, limits: Limits) -> Verdict:
+    """Derive the status of one machine from what its witnesses said (A2, A18).
+
+    The newest fresh word wins; a witness that could not tell says nothing. A machine that was affected and is now
+    fixed has been mended; one that a newer witness finds affected although the other side called it clean is a
+    contradiction.
+    """
+    own: list[Evidence] = []
+    outside: list[Evidence] = []
+    for item in evidence:
+        beyond = item.witness in OUTSIDE
+        age = now - item.observed_at
+        counts = -limits.ahead <= age <= (limits.outside if beyond else limits.own)
+        if counts and item.status is not Status.UNKNOWN:
+            (outside if beyond else own).append(item)
+    said, seen = _own_word(own), _newest(outside)
+    if said is None or seen is None:
+        sole = said or seen
+        return NOTHING_KNOWN if sole is None else Verdict(sole.status, sole.observed_at)
+    return _weigh(said, seen)
+
+
+def _newest(items: list[Evidence]) -> Evidence | None:
+    """Find the newest word; of two at the same instant, the worse."""
+    return max(items, key=lambda e: (e.observed_at, -_WORST_FIRST.index(e.status)), default=None)
+
+
+def _own_word(items: list[Evidence]) -> Evidence | None:
+    """Find the newest word of the machine; package versions alone never end a pending restart (A6)."""
+    newest = _newest(items)
+    if newest is None or newest.witness is not Witness.INVENTORY or newest.status not in CLEAN:
+        return newest
+    running = _newest([e for e in items if e.witness is not Witness.INVENTORY])
+    return running if running is not None and running.status is Status.PENDING_RESTART else newest
+
+
+def _weigh(said: Evidence, seen: Evidence) -> Verdict:
+    older, newer = sorted((said, seen), key=lambda e: e.observed_at)
+    if older.observed_at == newer.observed_at and newer.status in CLEAN:
+        older, newer = newer, older
+    if older.status in CLEAN and newer.status not in CLEAN:
+        return Verdict(Status.UNKNOWN, newer.observed_at, conflict=True)
+    if said.status is Status.PENDING_RESTART and seen.status not in CLEAN:
+        return Verdict(Status.PENDING_RESTART, newer.observed_at)
+    return Verdict(newer.status, newer.observed_at)

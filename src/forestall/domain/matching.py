@@ -1,0 +1,163 @@
+"""Remediations against an inventory: what is open on one machine, and how it stands to one update."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from forestall.domain.advisory import Advisory, ProductStatus
+from forestall.domain.evidence import Status
+from forestall.domain.inventory import Inventory, Package, PackageState
+from forestall.domain.remediation import Remediation
+from forestall.domain.version import Order, compare_keys, dpkg_key
+
+_WORST_FIRST = (Status.AFFECTED, Status.UNKNOWN, Status.FIXED)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpdate:
+    """An advisory whose fix an installed source package lacks; one for each installed version of the source."""
+
+    advisory: Advisory
+    source: str
+    installed: str
+    fixed: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivePackage:
+    """A binary package that an archive offers."""
+
+    name: str
+    version: str
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingUpgrade:
+    """An installed package of which the archive has a newer version."""
+
+    package: str
+    installed: str
+    candidate: str
+    architecture: str
+
+
+def open_updates(inventory: Inventory, advisories: Iterable[Advisory]) -> tuple[OpenUpdate, ...]:
+    """Find the advisories that are open on a machine, in the order given.
+
+    A version that cannot be read opens nothing here and closes nothing: ask `unreadable` for those packages.
+    """
+    installed = _versions_by_source(inventory)
+    return tuple(
+        OpenUpdate(advisory, product.source, version, product.fixed)
+        for advisory in advisories
+        for product in advisory.products
+        if product.release == inventory.release
+        and product.source in installed
+        and product.status is ProductStatus.FIXED
+        and product.fixed is not None
+        for version in _affected_versions(installed[product.source], product.fixed)
+    )
+
+
+def unreadable(inventory: Inventory) -> tuple[Package, ...]:
+    """List the packages of which nothing can be said because dpkg would not understand their version (A2)."""
+    return tuple(package for package in inventory.packages if dpkg_key(package.source_version) is None)
+
+
+def remediations(advisories: Iterable[Advisory]) -> tuple[Remediation, ...]:
+    """Group advisories by what fixes them: one remediation for each release, source and fixed version."""
+    groups = defaultdict[tuple[str, str, str], list[Advisory]](list)
+    for advisory in advisories:
+        for product in advisory.products:
+            if product.status is ProductStatus.FIXED and product.fixed is not None:
+                groups[product.release, product.source, product.fixed].append(advisory)
+    return tuple(
+        Remediation(
+            release,
+            source,
+            version,
+            tuple(dict.fromkeys(advisory.id for advisory in group)),
+            tuple(dict.fromkeys(name for advisory in group for name in advisory.vulnerabilities)),
+            min(advisory.published_at for advisory in group),
+        )
+        for (release, source, version), group in groups.items()
+    )
+
+
+def status_of(inventory: Inventory, remediation: Remediation) -> tuple[Status, str]:
+    """Say how a machine stands to an update, with the reason.
+
+    The worst binary package of the source decides: affected, then unknown, then fixed (A2).
+    """
+    if inventory.release != remediation.release:
+        return Status.NOT_AFFECTED, f"runs {inventory.release}, the update is for {remediation.release}"
+    packages = [package for package in inventory.packages if package.source == remediation.source]
+    if not packages:
+        return Status.NOT_AFFECTED, f"nothing of {remediation.source} is installed"
+    wanted = dpkg_key(remediation.version)
+    verdicts = [_judge(package, remediation.version, wanted) for package in packages]
+    return min(verdicts, key=lambda verdict: _WORST_FIRST.index(verdict[0]))
+
+
+def _judge(package: Package, version: str, wanted: bytes | None) -> tuple[Status, str]:
+    if package.state is PackageState.BROKEN:
+        return Status.AFFECTED, f"{package.name} {package.version} is not completely installed"
+    match compare_keys(dpkg_key(package.source_version), wanted):
+        case Order.LESS:
+            return Status.AFFECTED, f"{package.name} {package.version} is older than {version}"
+        case Order.UNKNOWN:
+            return (
+                Status.UNKNOWN,
+                f"{package.name}: {package.source_version} and {version} cannot be compared",
+            )
+        case _:
+            return Status.FIXED, f"{package.name} {package.version} has the fix of {version}"
+
+
+def pending_upgrades(inventory: Inventory, archive: Iterable[ArchivePackage]) -> tuple[PendingUpgrade, ...]:
+    """Find the installed packages of which the archive has a newer version, as `apt upgrade` would offer them."""
+    newest = _newest(archive, {package.name for package in inventory.packages})
+    pending = []
+    for package in inventory.packages:
+        key = dpkg_key(package.version)
+        for offered_key, offer in newest.get(package.name, ()):
+            fits = package.architecture == offer.architecture or "all" in {
+                package.architecture,
+                offer.architecture,
+            }
+            if fits and compare_keys(key, offered_key) is Order.LESS:
+                pending.append(
+                    PendingUpgrade(package.name, package.version, offer.version, offer.architecture)
+                )
+                break
+    return tuple(pending)
+
+
+def _newest(
+    archive: Iterable[ArchivePackage], names: set[str]
+) -> Mapping[str, list[tuple[bytes, ArchivePackage]]]:
+    """Index what the archive offers of some packages by name, newest first."""
+    offers = defaultdict[str, list[tuple[bytes, ArchivePackage]]](list)
+    for offer in archive:
+        if offer.name in names and (key := dpkg_key(offer.version)) is not None:
+            offers[offer.name].append((key, offer))
+    for group in offers.values():
+        group.sort(key=lambda pair: pair[0], reverse=True)
+    return offers
+
+
+def _versions_by_source(inventory: Inventory) -> Mapping[str, dict[str, bytes | None]]:
+    """Index the installed source versions with their keys; a broken package is older than any fix."""
+    sources = defaultdict[str, dict[str, bytes | None]](dict)
+    for package in inventory.packages:
+        broken = package.state is PackageState.BROKEN
+        known = sources[package.source]
+        if broken or package.source_version not in known:
+            known[package.source_version] = b"" if broken else dpkg_key(package.source_version)
+    return sources
+
+
+def _affected_versions(installed: Mapping[str, bytes | None], fixed: str) -> list[str]:
+    wanted = dpkg_key(fixed)
+    return [version for version, key in installed.items() if compare_keys(key, wanted) is Order.LESS]

@@ -1,0 +1,226 @@
+"""What an order says, and what an agent may do with it and when (P5.2-P5.4, A5-A7, A10, A11)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple, NewType
+
+from forestall.domain.evidence import Status
+
+CampaignId = NewType("CampaignId", str)
+
+
+class Verb(StrEnum):
+    """All an order can ask for. There is no verb for a command line, and there will be none (A10)."""
+
+    UPGRADE = "upgrade"
+    RECALL = "recall"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One campaign's order to one machine: bring the packages of `source` to at least `version`."""
+
+    campaign: CampaignId
+    revision: int
+    verb: Verb
+    release: str
+    source: str
+    version: str
+    offered_at: datetime
+    force_at: datetime
+    """No forced install before this instant: the deadline, or later where waves spread it (P5.4, A8)."""
+    expires_at: datetime
+    """An order is worth nothing after this; every check-in brings a fresh one (A11)."""
+    level: str
+    texts: Mapping[str, str]
+    """One sentence for the person at the machine, by language (`en`, `ja`)."""
+
+
+class Step(StrEnum):
+    """What the agent does next about one order."""
+
+    DROP = "drop"
+    """Forget it: it was recalled."""
+    REST = "rest"
+    """Nothing is left to do."""
+    AWAIT_RESTART = "await_restart"
+    CHECK_IN = "check_in"
+    """Ask the server before anything else."""
+    OFFER = "offer"
+    """Tell the person, who picks the moment."""
+    DOWNLOAD = "download"
+    WAIT = "wait"
+    COUNT_DOWN = "count_down"
+    """Tell the person that it is installed in minutes."""
+    FORCE = "force"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The numbers an agent goes by."""
+
+    recall_check_within: timedelta = timedelta(hours=24)
+    """No force without having asked the server within this period (A11)."""
+    recall_check_fresh: timedelta = timedelta(minutes=1)
+    """A machine that can reach the server asks again right before it forces (A7)."""
+    countdown: timedelta = timedelta(minutes=30)
+    """What a machine that was away at the deadline gets at its return (A5)."""
+    absence: timedelta = timedelta(minutes=15)
+    """An agent that was silent for longer was away."""
+    retry_after: timedelta = timedelta(hours=8)
+    """Pause after a failed forced install: three failures fit into 24 hours (A4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the machine stands on one order, as the agent found and remembers it."""
+
+    status: Status
+    offered: bool = False
+    downloaded: bool = False
+    checked_at: datetime | None = None
+    """The last check-in that succeeded: it would have brought a recall."""
+    unanswered: bool = False
+    """The server was asked just now and did not answer."""
+    returned_at: datetime | None = None
+    """First seen again after being away at the deadline; see `came_back`."""
+    failed_at: datetime | None = None
+    """The last forced install, where it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row: applies where every named fact is as `when` says."""
+
+    name: str
+    paragraph: str
+    when: Mapping[str, bool | frozenset[Status]]
+    then: Step
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The rule that says what to do next, and the instant at which the answer may change by itself."""
+
+    rule: Rule
+    until: datetime | None = None
+
+    @property
+    def step(self) -> Step:
+        """What to do."""
+        return self.rule.then
+
+
+class Facts(NamedTuple):
+    """All that a rule may look at."""
+
+    recalled: bool
+    status: Status
+    expired: bool
+    released: bool
+    """The offer has begun."""
+    offered: bool
+    downloaded: bool
+    overdue: bool
+    """The deadline has passed."""
+    counting_down: bool
+    """The machine was away at the deadline and its countdown runs."""
+    failed_lately: bool
+    asked_today: bool
+    asked_now: bool
+    """The server was asked within the last minute, or asked just now in vain."""
+
+
+def _when(**facts: bool | frozenset[Status]) -> Mapping[str, bool | frozenset[Status]]:
+    return facts
+
+
+_PENDING = frozenset({Status.PENDING_RESTART})
+_DONE = frozenset({Status.FIXED, Status.NOT_AFFECTED})
+
+# fmt: off
+RULES: tuple[Rule, ...] = (
+    Rule("recalled",          "A7",   _when(recalled=True),                     Step.DROP,          "the update was withdrawn"),
+    Rule("restart-pending",   "A6",   _when(status=_PENDING),                   Step.AWAIT_RESTART, "installed; in force after a restart"),
+    Rule("nothing-to-do",     "A3",   _when(status=_DONE),                      Step.REST,          "nothing is left to do"),
+    Rule("expired",           "A11",  _when(expired=True),                      Step.CHECK_IN,      "too old: the server must say it again"),
+    Rule("not-yet-offered",   "P5.2", _when(released=False),                    Step.WAIT,          "the offer has not begun"),
+    Rule("offer",             "P5.2", _when(offered=False),                     Step.OFFER,         "the person picks the moment"),
+    Rule("download-ahead",    "P5.3", _when(downloaded=False, overdue=False),   Step.DOWNLOAD,      "fetched now, not installed"),
+    Rule("voluntary-period",  "P5.2", _when(overdue=False),                     Step.WAIT,          "free to choose until the deadline"),
+    Rule("back-too-late",     "A5",   _when(counting_down=True),                Step.COUNT_DOWN,    "away at the deadline: a countdown"),
+    Rule("failed-lately",     "A4",   _when(failed_lately=True),                Step.WAIT,          "it failed: tried again later"),
+    Rule("no-recall-check",   "A11",  _when(asked_today=False),                 Step.CHECK_IN,      "no force without a recall check in a day"),
+    Rule("last-recall-check", "A7",   _when(asked_now=False),                   Step.CHECK_IN,      "asked once more right before"),
+    Rule("force",             "P5.4", _when(),                                  Step.FORCE,         "the deadline has passed"),
+)
+"""All that an agent decides, in order: the first row that applies wins."""
+# fmt: on
+
+
+def next_step(order: Order, standing: Standing, now: datetime, limits: Limits) -> Decision:
+    """Decide what to do about one order now."""
+    facts = facts_of(order, standing, now, limits)
+    rule = next(rule for rule in RULES if _applies(rule, facts))
+    return Decision(rule, _until(rule, order, standing, limits))
+
+
+def facts_of(order: Order, standing: Standing, now: datetime, limits: Limits) -> Facts:
+    """Reduce instants and memories to what the rules ask."""
+    returned_at, failed_at = standing.returned_at, standing.failed_at
+    # A check-in in the future is none: the clock was set back since.
+    asked = None if standing.checked_at is None else now - standing.checked_at
+    return Facts(
+        recalled=order.verb is Verb.RECALL,
+        status=standing.status,
+        expired=now >= order.expires_at,
+        released=now >= order.offered_at,
+        offered=standing.offered,
+        downloaded=standing.downloaded,
+        overdue=now >= order.force_at,
+        counting_down=returned_at is not None and now < returned_at + limits.countdown,
+        failed_lately=failed_at is not None and now < failed_at + limits.retry_after,
+        asked_today=asked is not None and timedelta() <= asked <= limits.recall_check_within,
+        asked_now=standing.unanswered
+        or (asked is not None and timedelta() <= asked <= limits.recall_check_fresh),
+    )
+
+
+def _applies(rule: Rule, facts: Facts) -> bool:
+    for fact, wanted in rule.when.items():
+        value = getattr(facts, fact)
+        if value not in wanted if isinstance(wanted, frozenset) else value is not wanted:
+            return False
+    return True
+
+
+def _until(rule: Rule, order: Order, standing: Standing, limits: Limits) -> datetime | None:
+    match rule.name:
+        case "not-yet-offered":
+            return order.offered_at
+        case "voluntary-period":
+            return order.force_at
+        case "back-too-late" if standing.returned_at is not None:
+            return standing.returned_at + limits.countdown
+        case "failed-lately" if standing.failed_at is not None:
+            return standing.failed_at + limits.retry_after
+        case _:
+            return None
+
+
+def came_back(
+    order: Order, held_since: datetime, passed_at: datetime | None, now: datetime, limits: Limits
+) -> bool:
+    """Tell whether the machine was away at the deadline and is back only now (A5).
+
+    `passed_at` is the agent's last sign of life before `now`. An order first heard of after its deadline
+    counts too: nobody at this machine has seen it before.
+    """
+    if now < order.force_at:
+        return False
+    if held_since >= order.force_at or passed_at is None:
+        return True
+    return passed_at < order.force_at and now - passed_at > limits.absence

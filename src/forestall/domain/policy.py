@@ -1,0 +1,129 @@
+"""Every number of the process, once, with its paragraph. A company changes them in its policy file."""
+
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from itertools import pairwise
+from typing import TypeVar
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+RECHECK_TAKES = 3 * MINUTE
+"""A pass orders the check, a minute at most brings its answer, the next pass removes (P6.4)."""
+
+MAY_BE_NONE = frozenset(
+    {"voluntary_period", "voluntary_period_likely", "service_pack_period", "return_countdown"}
+)
+"""Periods that may be zero."""
+
+_T = TypeVar("_T")
+
+
+def _number(default: _T, paragraph: str, meaning: str) -> _T:
+    return field(default=default, metadata={"paragraph": paragraph, "meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The guidelines in force; the defaults are those of PROCESS.md."""
+
+    # fmt: off
+    voluntary_period: timedelta = _number(14 * DAY, "P3.1", "voluntary period of a critical update")
+    voluntary_period_likely: timedelta = _number(8 * DAY, "P3.1", "the same where an exploit is likely soon")
+    service_pack_period: timedelta = _number(21 * DAY, "P3.3", "voluntary period of a service pack")
+    goal: float = _number(0.99, "P3.2", "share installed voluntarily before the deadline")
+    distribute_within: timedelta = _number(72 * HOUR, "P4.4", "from hand-over to distribution, at most")
+    check_every: timedelta = _number(4 * HOUR, "P5.3", "agents look for updates")
+    retry_after: timedelta = _number(8 * HOUR, "A4", "between forced attempts after a failure")
+    sweep_every: timedelta = _number(8 * HOUR, "P6.2", "each unmanaged machine is probed")
+    removal_after_warning: timedelta = _number(15 * MINUTE, "P6.4", "from the final warning to verdict and removal")
+    recheck_after: timedelta = _number(10 * MINUTE, "P6.4", "from the final warning to the re-check")
+    look_again_after: timedelta = _number(2 * MINUTE, "P6.4", "a check that got no answer is asked again")
+    removal_evidence_for: timedelta = _number(15 * MINUTE, "A2", "evidence older than this removes nobody")
+    agent_evidence_for: timedelta = _number(3 * DAY, "A2", "what a machine says of itself counts this long")
+    probe_evidence_for: timedelta = _number(1 * DAY, "A2", "what a probe saw counts this long")
+    held_look_every: timedelta = _number(5 * MINUTE, "P6.5", "a removed machine is probed again")
+    held_unknown_for: timedelta = _number(1 * DAY, "A2", "a removed machine that nobody can read: then a person looks")
+    exemption_at_most: timedelta = _number(30 * DAY, "A1", "longest exemption")
+    silent_after: timedelta = _number(3 * DAY, "A4", "an agent the network sees but the server does not hear")
+    failing_times: int = _number(3, "A4", "failed forced installs that make a help-desk case")
+    failing_for: timedelta = _number(24 * HOUR, "A4", "over at least this time")
+    return_countdown: timedelta = _number(30 * MINUTE, "A5", "countdown for a machine that was away at the deadline")
+    halt_failed_share: float = _number(0.02, "A7", "failed installs that halt a campaign")
+    halt_silent_share: float = _number(0.01, "A7", "machines silent after the install that halt a campaign")
+    halt_at_least: int = _number(3, "A7", "fewer than this never halt")
+    removals_a_minute: int = _number(10, "A8", "removals a minute, fleet")
+    removals_site_share: float = _number(0.10, "A8", "share of a site removed within an hour; one is always allowed")
+    removals_fleet_share: float = _number(0.005, "A8", "share of the fleet removed within an hour; ten are always allowed")
+    installs_a_minute_share: float = _number(0.02, "A8", "share of the fleet forced within a minute; ten are always allowed")
+    canary_machines: int = _number(20, "A8", "first forced wave, at least this many machines")
+    waves: tuple[float, ...] = _number((0.001, 0.01, 0.10, 1.0), "A8", "shares of the fleet that forced waves reach")
+    bakes: tuple[timedelta, ...] = _number((60 * MINUTE, 60 * MINUTE, 120 * MINUTE), "A8", "waits between the waves")
+    imminent_bakes: tuple[timedelta, ...] = _number((5 * MINUTE, 5 * MINUTE, 10 * MINUTE), "A8", "the same under an imminent threat: shorter, never none")
+    selection_drift: float = _number(0.05, "A8", "change of a previewed set that voids its approval")
+    order_valid_for: timedelta = _number(24 * HOUR, "A11", "an order's life; no force without a recall check in it")
+    source_fresh_for: timedelta = _number(3 * DAY, "A15", "a proposal on an older source asks for a person")
+    second_person: bool = _number(True, "A9", "two people where two are needed; false for small teams, and the record says so")
+    # fmt: on
+
+
+def faults(policy: Policy) -> dict[str, str]:
+    """Find what in a policy is impossible: setting -> why. Empty for a usable policy."""
+    found: dict[str, str] = {}
+    _check_periods(policy, found)
+    _check_shares(policy, found)
+    _check_waves(policy, found)
+    if policy.recheck_after + RECHECK_TAKES > policy.removal_after_warning:
+        found["recheck_after"] = "must come 3 minutes before removal_after_warning, or P6.4 cannot be kept"
+    if policy.removal_evidence_for < RECHECK_TAKES:
+        found["removal_evidence_for"] = (
+            "must be at least 3 minutes, or no re-check is ever fresh enough (P6.4)"
+        )
+    return found
+
+
+def _check_waves(policy: Policy, found: dict[str, str]) -> None:
+    waves, bakes, imminent_bakes = policy.waves, policy.bakes, policy.imminent_bakes
+    if not waves or waves[-1] != 1.0 or not all(a < b for a, b in pairwise((0.0, *waves))):
+        found["waves"] = "shares must rise from above 0 to 1.0"
+    for name, waits in (("bakes", bakes), ("imminent_bakes", imminent_bakes)):
+        if len(waits) != len(waves) - 1:
+            found[name] = "one wait between two waves: one fewer than waves"
+        elif any(wait <= timedelta() for wait in waits):
+            found[name] = "a bake may be short, never none (A8)"
+    if any(short > long for short, long in zip(imminent_bakes, bakes, strict=False)):
+        found.setdefault("imminent_bakes", "an imminent threat shortens a bake, it never lengthens one (A8)")
+
+
+def _check_periods(policy: Policy, found: dict[str, str]) -> None:
+    for each in fields(policy):
+        value = getattr(policy, each.name)
+        if isinstance(value, timedelta) and value <= timedelta() and each.name not in MAY_BE_NONE:
+            found[each.name] = "must be longer than nothing"
+    for name in ("voluntary_period", "voluntary_period_likely"):
+        if not timedelta() <= getattr(policy, name) <= 14 * DAY:
+            found[name] = "must lie within 0 and 14 days (P3.1)"
+    if not timedelta() <= policy.service_pack_period <= 21 * DAY:
+        found["service_pack_period"] = "must lie within 0 and 21 days (P3.3)"
+    if policy.voluntary_period_likely > policy.voluntary_period:
+        found["voluntary_period_likely"] = (
+            "more danger never gives more time: at most voluntary_period (P3.1)"
+        )
+    if policy.exemption_at_most > 30 * DAY:
+        found["exemption_at_most"] = "30 days at most (A1)"
+    if policy.order_valid_for > DAY:
+        found["order_valid_for"] = "24 hours at most (A11)"
+
+
+def _check_shares(policy: Policy, found: dict[str, str]) -> None:
+    shares = (
+        "goal", "halt_failed_share", "halt_silent_share", "removals_site_share", "removals_fleet_share",
+        "installs_a_minute_share", "selection_drift",
+    )  # fmt: skip
+    for name in shares:
+        if not 0 < getattr(policy, name) <= 1:
+            found[name] = "must lie within 0 and 1 (a share, 0.02 is 2 %)"
+    for name in ("removals_a_minute", "canary_machines", "failing_times", "halt_at_least"):
+        if getattr(policy, name) < 1:
+            found[name] = "must be at least 1"

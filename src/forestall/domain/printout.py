@@ -1,0 +1,164 @@
+"""The process in words: what the tables of rules, doors and phases say, one sentence a fact."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import timedelta
+
+from forestall.domain.admission import DOOR
+from forestall.domain.campaign import TRANSITIONS
+from forestall.domain.duration import format_duration
+from forestall.domain.evidence import CLEAN, Status
+from forestall.domain.plan import RULES, Condition
+from forestall.domain.policy import Policy
+
+# fmt: off
+FACTS: Mapping[str, tuple[str, str]] = {
+    "conflict":      ("agent and probe contradict each other", "no contradiction"),
+    "managed":       ("managed", "unmanaged"),
+    "lost":          ("its agent is silent or failing", "its agent obeys"),
+    "online":        ("online", "away"),
+    "owned":         ("its owner is known", "nobody to write to"),
+    "protected":     ("protected", "not protected"),
+    "exempt":        ("exempt", "not exempt"),
+    "distributed":   ("distributed", "not yet distributed"),
+    "overdue":       ("the deadline has passed", "before the deadline"),
+    "imminent":      ("imminent threat", "no imminent threat"),
+    "halted":        ("the campaign is halted", "not halted"),
+    "withdrawn":     ("the patch is withdrawn", "not withdrawn"),
+    "closed":        ("the campaign is over", "the campaign goes on"),
+    "announced":     ("announced", "not announced yet"),
+    "offered":       ("an order has reached it", "no order has reached it yet"),
+    "forced":        ("forced not long ago", "not forced lately"),
+    "restarting":    ("its restart is ordered", "its restart is not ordered yet"),
+    "expected":      ("awaited since it was away", "not awaited yet"),
+    "counted_down":  ("its countdown has begun", "its countdown has not begun"),
+    "counting_down": ("its countdown runs", "no countdown runs"),
+    "unreadable":    ("no probe can read it", "probes can read it"),
+    "asked":         ("its owner was asked", "its owner was not asked yet"),
+    "looked":        ("checked not long ago", "not checked lately"),
+    "warning":       ("the final warning was sent", "no final warning yet"),
+    "warned":        ("the final warning was accepted", "no final warning was accepted"),
+    "refused":       ("the final warning could not be delivered", "the final warning was not refused"),
+    "recheck_due":   ("the re-check is due", "the re-check is not due yet"),
+    "rechecked":     ("checked again since", "not checked again yet"),
+    "quarantined":   ("off the network", "on the network"),
+    "held_long":     ("for a day already", "for less than a day"),
+    "told":          ("a person was told", "no person was told yet"),
+    "helped":        ("the help desk knows", "the help desk does not know yet"),
+    "reviewed":      ("a person has it in the queue", "not in the queue yet"),
+    "recalled":      ("its order was taken back", "its order is not taken back yet"),
+}
+"""Each fact of a case in words: where it holds, and where it does not."""
+
+STATUSES: Mapping[frozenset[Status], str] = {
+    CLEAN:                                "fixed or not affected",
+    frozenset({Status.UNKNOWN}):          "status unknown",
+    frozenset({Status.PENDING_RESTART}):  "installed, restart pending",
+}
+"""What a row asks of the status, in words."""
+# fmt: on
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of a table, in words."""
+
+    name: str
+    paragraph: str
+    when: str
+    then: str
+    """Empty where the machine is left alone."""
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One permitted step of a campaign."""
+
+    phase: str
+    step: str
+    to: str
+    paragraph: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number of the policy in force."""
+
+    name: str
+    paragraph: str
+    value: str
+    meaning: str
+
+
+def rule_lines() -> list[Line]:
+    """Say the rule table in words."""
+    return [Line(row.name, row.paragraph, in_words(row.when), row.then or "", row.meaning) for row in RULES]
+
+
+def door_lines() -> list[Line]:
+    """Say the table of admission in words."""
+    return [Line(row.name, row.paragraph, in_words(row.when), row.then, row.meaning) for row in DOOR]
+
+
+def moves() -> list[Move]:
+    """List the permitted steps of a campaign."""
+    return [Move(phase, step, to, paragraph) for (phase, step), (to, paragraph) in TRANSITIONS.items()]
+
+
+def numbers(policy: Policy) -> list[Number]:
+    """List the numbers of a policy."""
+    return [
+        Number(
+            each.name,
+            each.metadata["paragraph"],
+            _written(getattr(policy, each.name)),
+            each.metadata["meaning"],
+        )
+        for each in fields(policy)
+    ]
+
+
+def in_words(when: Mapping[str, Condition]) -> str:
+    """Say a row's conditions; a row without any takes what is left."""
+    return ", ".join(_condition(fact, wanted) for fact, wanted in when.items()) or "otherwise"
+
+
+def markdown() -> str:
+    """Write the tables and the numbers of the process for its page."""
+    rule = ("rule", "paragraph", "when", "then", "meaning")
+    paragraphs = (
+        _table(rule, map(_cells, rule_lines())),
+        "At the door (logon, VPN):",
+        _table(rule, map(_cells, door_lines())),
+        "A campaign's phases; a step that is not here is refused:",
+        _table(("in phase", "step", "leads to", "paragraph"), map(astuple, moves())),
+        "The numbers; a company changes them in its policy file:",
+        _table(("number", "paragraph", "value", "meaning"), map(astuple, numbers(Policy()))),
+    )
+    return "\n\n".join(paragraphs)
+
+
+def _condition(fact: str, wanted: Condition) -> str:
+    if isinstance(wanted, frozenset):
+        return STATUSES[wanted]
+    return FACTS[fact][0 if wanted else 1]
+
+
+def _written(value: object) -> str:
+    match value:
+        case timedelta():
+            return format_duration(value)
+        case tuple():
+            return ", ".join(map(_written, value))
+        case _:
+            return str(value).lower()
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    return line.name, line.paragraph, line.when, line.then or "–", line.meaning
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

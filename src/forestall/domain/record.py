@@ -1,0 +1,202 @@
+"""Everything dated that is known of one machine in one campaign, and how it changes when something happens.
+
+The store keeps a record a row and changes it by the same rules, set by set; a test holds the two together.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from forestall.domain.action import Action
+from forestall.domain.device import DeviceId, SiteId
+from forestall.domain.evidence import CLEAN, Evidence, Status, Witness
+
+
+class Record(NamedTuple):
+    """One machine in one campaign; None where something has not happened."""
+
+    device: DeviceId
+    site: SiteId
+    managed: bool = True
+    owned: bool = True
+    """There is somebody to write to."""
+    protected: bool = False
+    seen_at: datetime | None = None
+    """The network last saw it."""
+    heard_at: datetime | None = None
+    """Its agent last checked in."""
+    agent_status: Status | None = None
+    agent_at: datetime | None = None
+    inventory_status: Status | None = None
+    inventory_at: datetime | None = None
+    door_status: Status | None = None
+    door_at: datetime | None = None
+    """Checked at logon or VPN, or by the owner's own “check me now”."""
+    probe_status: Status | None = None
+    probe_at: datetime | None = None
+    unread_at: datetime | None = None
+    """A probe reached it and could not tell."""
+    exempt_until: datetime | None = None
+    announced_at: datetime | None = None
+    offered_at: datetime | None = None
+    forced_at: datetime | None = None
+    failures: int = 0
+    failing_since: datetime | None = None
+    restart_ordered_at: datetime | None = None
+    expected_at: datetime | None = None
+    """It was away at the deadline and is awaited at the door."""
+    counted_down_at: datetime | None = None
+    asked_at: datetime | None = None
+    looked_at: datetime | None = None
+    """A check over the network was last asked for."""
+    warning_at: datetime | None = None
+    """The final warning was ordered."""
+    warned_at: datetime | None = None
+    """A mail server accepted the final warning."""
+    refused_at: datetime | None = None
+    """No mail server accepted it, or it came back."""
+    told_at: datetime | None = None
+    """A person was told of the case."""
+    helped_at: datetime | None = None
+    """The help desk was told."""
+    reviewed_at: datetime | None = None
+    """Its witnesses' disagreement was queued."""
+    recalled_at: datetime | None = None
+    quarantined_at: datetime | None = None
+    """Its enforcement point said that it is closed; cleared by a release that was read back."""
+    released_at: datetime | None = None
+    """It was let back."""
+    fixed_at: datetime | None = None
+    """First word that it is clean since the last word that it was not."""
+    episode: int = 0
+    """Counts fresh starts: each episode has its own warning and removal."""
+
+
+class Outcome(StrEnum):
+    """How an effect ended."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    """The other side said no, and why."""
+    DROPPED = "dropped"
+    """The guard found right before the effect that it is no longer wanted."""
+    FAILED = "failed"
+    """Nobody answered, or not as promised; it is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of an intent."""
+
+    outcome: Outcome
+    at: datetime
+    detail: str = ""
+
+
+INTENT_MARKS: Mapping[Action, str] = {
+    Action.RECALL: "recalled_at",
+    Action.REVIEW: "reviewed_at",
+    Action.TELL: "told_at",
+    Action.HELP: "helped_at",
+    Action.ANNOUNCE: "announced_at",
+    Action.OFFER: "offered_at",
+    Action.ASK: "asked_at",
+    Action.LOOK: "looked_at",
+    Action.INSTALL: "forced_at",
+    Action.RESTART: "restart_ordered_at",
+    Action.EXPECT: "expected_at",
+    Action.COUNT_DOWN: "counted_down_at",
+    Action.WARN: "warning_at",
+}
+"""The instant that ordering an action leaves on the record."""
+
+RECEIPT_MARKS: Mapping[tuple[Action, Outcome], str] = {
+    (Action.WARN, Outcome.DONE): "warned_at",
+    (Action.WARN, Outcome.REFUSED): "refused_at",
+    (Action.QUARANTINE, Outcome.DONE): "quarantined_at",
+}
+"""The instant that a receipt leaves on the record."""
+
+EPISODE = ("warning_at", "warned_at", "refused_at", "told_at", "looked_at")
+"""What a fresh start forgets."""
+
+WITNESS_COLUMNS: Mapping[Witness, tuple[str, str]] = {
+    Witness.AGENT: ("agent_status", "agent_at"),
+    Witness.INVENTORY: ("inventory_status", "inventory_at"),
+    Witness.LOGON: ("door_status", "door_at"),
+    Witness.VPN: ("door_status", "door_at"),
+    Witness.PROBE: ("probe_status", "probe_at"),
+}
+"""Where each witness's latest word is kept."""
+
+
+def after_evidence(record: Record, evidence: Evidence) -> Record:
+    """Take in one observation.
+
+    A word older than the same witness's last changes nothing. A clean word ends the episode of a machine that is
+    not removed: whoever becomes vulnerable again is warned again (P6.3). Package versions are no clean word while a
+    restart is pending (A6).
+    """
+    status_column, at_column = WITNESS_COLUMNS[evidence.witness]
+    last_at: datetime | None = getattr(record, at_column)
+    if last_at is not None and evidence.observed_at < last_at:
+        return record
+    if evidence.status is Status.UNKNOWN:
+        unread = evidence.observed_at if evidence.witness is Witness.PROBE else record.unread_at
+        return record._replace(unread_at=unread)
+    waiting = record.agent_status is Status.PENDING_RESTART and evidence.witness is Witness.INVENTORY
+    clean = evidence.status in CLEAN and not waiting
+    changed = record._replace(
+        **{status_column: evidence.status, at_column: evidence.observed_at},  # type: ignore[arg-type]  # by name
+        fixed_at=(record.fixed_at or evidence.observed_at) if clean else None,
+    )
+    if clean and record.warning_at is not None and record.quarantined_at is None:
+        return _fresh_start(changed)
+    return changed
+
+
+def after_attempts(record: Record, failures: int, at: datetime, *, forced: bool) -> Record:
+    """Note what an agent says of its attempts: failed ones in a row, and whether it was by force (A4, P5.4)."""
+    return record._replace(
+        failures=failures,
+        failing_since=(record.failing_since or at) if failures else None,
+        forced_at=record.forced_at or (at if forced else None),
+    )
+
+
+def after_intent(record: Record, action: Action, at: datetime) -> Record:
+    """Note that an action was ordered."""
+    mark = INTENT_MARKS.get(action)
+    return record._replace(**{mark: at}) if mark else record  # type: ignore[arg-type]  # a dated field
+
+
+def after_receipt(record: Record, action: Action, receipt: Receipt) -> Record:
+    """Note what became of an order."""
+    if receipt.outcome is Outcome.DROPPED:
+        mark = INTENT_MARKS.get(action)
+        undone = record._replace(**{mark: None}) if mark else record  # type: ignore[arg-type]  # a dated field
+        return undone._replace(episode=record.episode + 1)
+    if action is Action.RELEASE and receipt.outcome is Outcome.DONE:
+        return _fresh_start(record)._replace(quarantined_at=None, released_at=receipt.at)
+    mark = RECEIPT_MARKS.get((action, receipt.outcome))
+    return record._replace(**{mark: receipt.at}) if mark else record  # type: ignore[arg-type]  # a dated field
+
+
+def after_reading(record: Record, closed: bool, at: datetime) -> Record:
+    """Believe the enforcement point: it was read back as closed or open, whatever is remembered (P6.5, A13).
+
+    A closed port nobody remembers is adopted, so that the rules can release it. One that somebody else opened may be
+    closed again on fresh proof.
+    """
+    if closed == (record.quarantined_at is not None):
+        return record
+    if closed:
+        return record._replace(quarantined_at=at)
+    return record._replace(quarantined_at=None, episode=record.episode + 1)
+
+
+def _fresh_start(record: Record) -> Record:
+    blank = dict.fromkeys(EPISODE)
+    return record._replace(**blank, episode=record.episode + 1)  # type: ignore[arg-type]  # dated fields

@@ -1,0 +1,56 @@
+"""What can be done about vulnerabilities. The unit of work is the update, not the CVE."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import NewType
+
+from forestall.domain.advisory import AdvisoryId, VulnerabilityId
+from forestall.domain.version import dpkg_key
+
+RemediationId = NewType("RemediationId", str)
+"""`<release>/<source>/<version>`, for example `bookworm/openssl/3.0.22-1~deb12u2`."""
+
+
+def parts_of(remediation: RemediationId) -> tuple[str, str, str]:
+    """Read release, source package and version from an update's id."""
+    release, source, version = remediation.split("/", 2)
+    return release, source, version
+
+
+@dataclass(frozen=True, slots=True)
+class Remediation:
+    """A package update: bring every binary package of `source` in `release` to at least `version`."""
+
+    release: str
+    source: str
+    version: str
+    advisories: tuple[AdvisoryId, ...]
+    vulnerabilities: tuple[VulnerabilityId, ...]
+    published_at: datetime
+
+    @property
+    def id(self) -> RemediationId:
+        """Name the remediation the same on every machine and in every run."""
+        return RemediationId(f"{self.release}/{self.source}/{self.version}")
+
+
+def newest_of_each(remediations: Iterable[Remediation]) -> tuple[Remediation, ...]:
+    """Keep the newest update of each source package; it brings what the older ones brought."""
+    groups = defaultdict[tuple[str, str], list[Remediation]](list)
+    for remediation in remediations:
+        groups[remediation.release, remediation.source].append(remediation)
+    return tuple(
+        _joined(sorted(group, key=lambda each: dpkg_key(each.version) or b"")) for group in groups.values()
+    )
+
+
+def _joined(group: list[Remediation]) -> Remediation:
+    return replace(
+        group[-1],
+        advisories=tuple(dict.fromkeys(name for each in reversed(group) for name in each.advisories)),
+        vulnerabilities=tuple(
+            dict.fromkeys(name for each in reversed(group) for name in each.vulnerabilities)
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Sources: bytes in, advisories out; one file a source."""

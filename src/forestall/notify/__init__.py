@@ -1,0 +1,1 @@
+"""What goes to people: the texts, and the ways they are delivered."""

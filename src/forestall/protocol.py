@@ -1,0 +1,117 @@
+"""What agent and server say to each other, version 1 (docs/agent-protocol.md).
+
+Structs only: parsed once at the edge with every limit checked, then trusted. Identity is the credential that
+came with the request, never a field of its body.
+"""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+
+VERSION = 1
+ENROL = "/agent/v1/enrol"
+CHECK_IN = "/agent/v1/check-in"
+INVENTORY = "/agent/v1/inventory"
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_PACKAGES = 50_000
+MAX_ORDERS = 1_000
+
+Word = Annotated[str, msgspec.Meta(max_length=256)]
+"""A name, a version or an id; longer ones are refused."""
+Text = Annotated[str, msgspec.Meta(max_length=2_000)]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+
+
+class EnrolRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A machine asks to be managed, with a token that somebody gave it."""
+
+    token: Word
+    name: Word
+    agent_version: Word
+
+
+class EnrolAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """The machine's id and its own secret, given once."""
+
+    device: Word
+    secret: Word
+
+
+class OrderState(msgspec.Struct, forbid_unknown_fields=True):
+    """How the machine stands on one order it holds."""
+
+    campaign: Word
+    revision: Count
+    status: Annotated[str, msgspec.Meta(pattern="^(fixed|pending_restart|affected|not_affected|unknown)$")]
+    chosen: bool = False
+    """The person installed it before it was forced (P5.2)."""
+    forced: bool = False
+    installed_at: datetime | None = None
+    attempts: Count = 0
+    failures: Count = 0
+    """Failed attempts in a row; 0 after a success."""
+    detail: Text = ""
+
+
+class CheckIn(msgspec.Struct, forbid_unknown_fields=True):
+    """About 500 bytes every four hours and on change (P5.3)."""
+
+    agent_version: Word
+    boot_id: Word
+    sequence: Count
+    inventory_sha256: Sha256
+    states: Annotated[list[OrderState], msgspec.Meta(max_length=MAX_ORDERS)]
+
+
+class OrderMessage(msgspec.Struct, forbid_unknown_fields=True):
+    """`domain.order.Order` on the wire, field by field."""
+
+    campaign: Word
+    revision: Count
+    verb: Word
+    release: Word
+    source: Word
+    version: Word
+    offered_at: datetime
+    force_at: datetime
+    expires_at: datetime
+    level: Word
+    texts: dict[str, Text]
+
+
+class CheckInAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """What the server wants next; the orders replace all that the agent held before."""
+
+    server_time: datetime
+    send_inventory: bool
+    next_check_seconds: Count
+    orders: Annotated[list[OrderMessage], msgspec.Meta(max_length=MAX_ORDERS)]
+
+
+class PackageEntry(msgspec.Struct, forbid_unknown_fields=True, array_like=True):
+    """One installed package; an array on the wire to save half the bytes."""
+
+    name: Word
+    version: Word
+    architecture: Word
+    state: Annotated[str, msgspec.Meta(pattern="^(installed|broken)$")]
+    source: Word
+    source_version: Word
+
+
+class InventoryReport(msgspec.Struct, forbid_unknown_fields=True):
+    """The whole package list, sent only when its hash is new."""
+
+    release: Word
+    packages: Annotated[list[PackageEntry], msgspec.Meta(max_length=MAX_PACKAGES)]
+
+
+class Problem(msgspec.Struct):
+    """An error as RFC 9457 problem document: what, why, what to do next."""
+
+    title: str
+    detail: str
+    status: int

@@ -1,0 +1,1 @@
+"""The loops and their wiring: gather and apply; every decision is the domain's."""

@@ -1,0 +1,121 @@
+"""What the server does when an agent speaks: enrol it, hear it, keep its inventory, hand out its orders (P5)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from forestall import protocol
+from forestall.domain.brakes import force_at
+from forestall.domain.campaign import Campaign
+from forestall.domain.device import DeviceId
+from forestall.domain.events import Event, EventKind
+from forestall.domain.evidence import Evidence, Status, Witness
+from forestall.domain.inventory import Inventory, Package, PackageState, hash_of
+from forestall.domain.order import CampaignId, Verb
+from forestall.domain.policy import Policy
+from forestall.domain.remediation import parts_of
+from forestall.server.order_text import order_text
+from forestall.store import campaigns, devices, enrolment, evidence, inventories, ledger, records
+from forestall.store.database import Connection, Database
+from forestall.store.devices import Contact
+from forestall.store.evidence import Attempts, Observation
+
+
+@dataclass(frozen=True, slots=True)
+class AgentDesk:
+    """Answers agents, always after the commit."""
+
+    database: Database
+    policy: Policy
+
+    def identify(self, name: str, secret: str) -> DeviceId | None:
+        """Say which machine speaks; None for a credential that is not ours."""
+        with self.database.begin() as con:
+            device = DeviceId(name)
+            return device if enrolment.authentic(con, device, secret) else None
+
+    def enrol(self, request: protocol.EnrolRequest, now: datetime) -> protocol.EnrolAnswer | None:
+        """Take a machine into the management; None where the token is void."""
+        with self.database.begin() as con:
+            made = enrolment.enrol(con, request.token, request.name, now)
+            if made is None:
+                return None
+            device, secret = made
+            body = {"name": device.name, "site": device.site}
+            ledger.append(con, [Event(EventKind.DEVICE_ENROLLED, "agent", device.id, body={**body})], now)
+        return protocol.EnrolAnswer(device=device.id, secret=secret)
+
+    def check_in(self, device: DeviceId, message: protocol.CheckIn, now: datetime) -> protocol.CheckInAnswer:
+        """Hear a machine: its word on each order, whether its packages changed; answer with its orders."""
+        with self.database.begin() as con:
+            devices.heard(
+                con, [Contact(device, now, message.agent_version, message.boot_id, message.sequence)]
+            )
+            said = {CampaignId(state.campaign): _observation(device, state, now) for state in message.states}
+            for campaign in sorted(said):
+                evidence.take(con, campaign, [said[campaign]], now)
+            running = campaigns.ordered(con, device)
+            fleet = sum(devices.sites(con).values()) if running else 0
+            known = inventories.reported_hash(con, device)
+        return protocol.CheckInAnswer(
+            server_time=now,
+            send_inventory=known != message.inventory_sha256,
+            next_check_seconds=int(self.policy.check_every.total_seconds()),
+            orders=[
+                self._order(campaign, offered_at, device, fleet, now) for campaign, offered_at in running
+            ],
+        )
+
+    def take_inventory(self, device: DeviceId, report: protocol.InventoryReport, now: datetime) -> None:
+        """Keep a machine's packages, and compare them with every campaign that is open."""
+        found = Inventory(report.release, tuple(map(_package, report.packages)))
+        with self.database.begin() as con:
+            inventories.put(con, device, found, hash_of(found), 0, now)
+            compare(con, [device], now)
+
+    def _order(
+        self, campaign: Campaign, offered_at: datetime, device: DeviceId, fleet: int, now: datetime
+    ) -> protocol.OrderMessage:
+        release, source, version = parts_of(campaign.remediation)
+        return protocol.OrderMessage(
+            campaign=campaign.id,
+            revision=campaign.revision,
+            verb=Verb.UPGRADE,
+            release=release,
+            source=source,
+            version=version,
+            offered_at=offered_at,
+            force_at=force_at(campaign, device, fleet, self.policy),
+            expires_at=now + self.policy.order_valid_for,
+            level=campaign.level,
+            texts=order_text(campaign),
+        )
+
+
+def compare(con: Connection, machines: Iterable[DeviceId], now: datetime) -> None:
+    """Compare machines' inventories with the open campaigns: the affected are taken in, the others' words noted."""
+    wanted = set(machines)
+    for campaign in campaigns.active(con):
+        standing = inventories.standing_of(con, campaign.remediation)
+        found = {device: status for device, status in standing.items() if device in wanted}
+        records.enlist(con, campaign.id, {d: s for d, s in found.items() if s is Status.AFFECTED}, now)
+        said = [
+            Observation(device, Evidence(Witness.INVENTORY, status, now)) for device, status in found.items()
+        ]
+        evidence.take(con, campaign.id, said, now)
+
+
+def _observation(device: DeviceId, state: protocol.OrderState, now: datetime) -> Observation:
+    word = Evidence(Witness.AGENT, Status(state.status), now, state.detail)
+    return Observation(device, word, Attempts(state.failures, state.forced))
+
+
+def _package(entry: protocol.PackageEntry) -> Package:
+    return Package(
+        entry.name,
+        entry.version,
+        entry.architecture,
+        PackageState(entry.state),
+        entry.source,
+        entry.source_version,
+    )

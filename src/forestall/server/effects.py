@@ -1,0 +1,65 @@
+"""Applies what was ordered to the world outside: guarded again right before, answered by a receipt (A12)."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from forestall.domain.action import Action
+from forestall.domain.brakes import HARMLESS
+from forestall.domain.case import case_of, moment_of
+from forestall.domain.intent import Intent
+from forestall.domain.order import CampaignId
+from forestall.domain.plan import still_wanted
+from forestall.domain.policy import Policy
+from forestall.domain.record import Outcome, Receipt
+from forestall.store import campaigns, intents, records
+from forestall.store.database import Connection, Database
+
+Effect = Callable[[Sequence[Intent], datetime], Sequence[Receipt]]
+"""Does one action to some machines and says for each, in order, what became of it. Twice must be as good as once."""
+
+Effects = Mapping[Action, Effect]
+
+
+def apply_open(
+    database: Database, effects: Effects, actor: str, now: datetime, policy: Policy, *, observing: str = ""
+) -> int:
+    """Carry out the intents that wait for an effect; returns how many were answered.
+
+    While `observing` says why, only harmless ones are: a restored backup's orders may have been carried out long ago.
+    """
+    with database.begin() as con:
+        waiting = [each.intent for each in intents.open_intents(con, now)]
+        if observing:
+            waiting = [intent for intent in waiting if intent.action in HARMLESS]
+        answered = _dropped(con, waiting, now, policy)
+        gone = {id(intent) for intent, _ in answered}
+        by_action = defaultdict[Action, list[Intent]](list)
+        for intent in waiting:
+            if id(intent) not in gone:
+                by_action[intent.action].append(intent)
+        for action, wanted in by_action.items():
+            answered += zip(wanted, effects[action](wanted, now), strict=True)
+        intents.conclude(con, answered, actor, now)
+    return len(answered)
+
+
+def _dropped(
+    con: Connection, waiting: Sequence[Intent], now: datetime, policy: Policy
+) -> list[tuple[Intent, Receipt]]:
+    """Decide again on the newest facts: what the rules no longer want is dropped."""
+    by_campaign = defaultdict[CampaignId, list[Intent]](list)
+    for intent in waiting:
+        by_campaign[intent.campaign].append(intent)
+    dropped: list[tuple[Intent, Receipt]] = []
+    for name, wanted in by_campaign.items():
+        campaign = campaigns.get(con, name)
+        if campaign is None:
+            continue
+        moment = moment_of(campaign, now, policy)
+        found = {each.device: each for each in records.some(con, name, [intent.device for intent in wanted])}
+        for intent in wanted:
+            rule = still_wanted(intent.action, case_of(found[intent.device], moment))
+            if rule is not None:
+                dropped.append((intent, Receipt(Outcome.DROPPED, now, f"{rule.name}: {rule.meaning}")))
+    return dropped

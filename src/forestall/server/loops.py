@@ -1,0 +1,97 @@
+"""The server's own clockwork: one loop, elected by lease; a missed turn is made good by the next."""
+
+import secrets
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from forestall.domain.errors import ForestallError
+from forestall.domain.policy import Policy
+from forestall.server.effects import Effects, apply_open
+from forestall.server.passes import run_pass
+from forestall.server.watermark import Watermark
+from forestall.store import lease
+from forestall.store.database import Database
+from forestall.store.lease import Lease
+
+LEASE = "decide"
+LEASE_PERIOD = timedelta(seconds=60)
+_log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
+
+
+class Clockwork:
+    """Runs a pass every few seconds while this process holds the lease.
+
+    Wake-ups are hints: `wake` only makes the next turn come sooner.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        policy: Policy,
+        effects: Effects,
+        watermark: Watermark,
+        clock: Callable[[], datetime],
+        every_seconds: float,
+    ) -> None:
+        self._database = database
+        self._policy = policy
+        self._effects = effects
+        self._watermark = watermark
+        self._clock = clock
+        self._every_seconds = every_seconds
+        self._holder = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        self._lease: Lease | None = None
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="clockwork", daemon=True)
+
+    def start(self) -> None:
+        """Start turning."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the turn at hand, give the lease back, and end."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def wake(self) -> None:
+        """Take the next turn now."""
+        self._wake.set()
+
+    def turn(self) -> None:
+        """Take one turn: decide, then carry out."""
+        now = self._clock()
+        with self._database.begin() as con:
+            held = self._lease
+            if held is None or not lease.renew(con, held, now, LEASE_PERIOD):
+                self._lease = lease.acquire(con, LEASE, self._holder, now, LEASE_PERIOD)
+        if self._lease is None:
+            return
+        observing = self._watermark.observing(self._database)
+        run_pass(self._database, self._lease, now, self._policy, observing=observing)
+        self._watermark.ship(self._database)
+        apply_open(self._database, self._effects, self._holder, now, self._policy, observing=observing)
+        self._watermark.ship(self._database)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.turn()
+            except ForestallError as error:
+                self._lease = None
+                _log.warning("turn failed", why=str(error))
+            except Exception:  # noqa: BLE001 - the clockwork must not stop for a fault in one turn
+                self._lease = None
+                _log.exception("turn failed by a fault of Forestall's own")
+            self._wake.wait(self._every_seconds)
+            self._wake.clear()
+        if self._lease is not None:
+            with self._database.begin() as con:
+                lease.release(con, self._lease, self._clock())

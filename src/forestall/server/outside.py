@@ -1,0 +1,31 @@
+"""What this installation can do to people and to the network. What is not connected says so and does nothing."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from forestall.domain.action import Action
+from forestall.domain.intent import Intent
+from forestall.domain.record import Outcome, Receipt
+from forestall.server.effects import Effect, Effects
+
+
+def _unconnected(why: str) -> Effect:
+    def refuse(intents: Sequence[Intent], now: datetime) -> Sequence[Receipt]:
+        return [Receipt(Outcome.REFUSED, now, why) for _ in intents]
+
+    return refuse
+
+
+def _nothing_closed(intents: Sequence[Intent], now: datetime) -> Sequence[Receipt]:
+    return [Receipt(Outcome.DONE, now, "nothing was closed") for _ in intents]
+
+
+SIMULATED: Effects = {
+    Action.ANNOUNCE: _unconnected("no mail server is connected"),
+    Action.ASK: _unconnected("no mail server is connected"),
+    Action.WARN: _unconnected("no mail server is connected"),
+    Action.LOOK: _unconnected("no probe is connected"),
+    Action.QUARANTINE: _unconnected("simulate: would have closed its port"),
+    Action.RELEASE: _nothing_closed,
+}
+"""The default: nothing outside is touched, and the record says what would have been."""

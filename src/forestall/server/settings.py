@@ -1,0 +1,96 @@
+"""Where this server lives and what it reads: one directory, one optional file, every line of it optional."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from forestall.domain.errors import InputError
+from forestall.server.toml_file import read_toml
+
+FILE = "forestall.toml"
+EMBEDDED = "embedded"
+DEFAULT_BIND = "127.0.0.1:8470"
+
+
+class _Server(msgspec.Struct, forbid_unknown_fields=True):
+    bind: str = DEFAULT_BIND
+
+
+class _Database(msgspec.Struct, forbid_unknown_fields=True):
+    url: str = EMBEDDED
+    user: str | None = None
+
+
+class _Feeds(msgspec.Struct, forbid_unknown_fields=True):
+    addresses: list[str] = []
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    server: _Server = msgspec.field(default_factory=_Server)
+    database: _Database = msgspec.field(default_factory=_Database)
+    feeds: _Feeds = msgspec.field(default_factory=_Feeds)
+    policy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where things are. `directory` holds the embedded database and what else the server keeps."""
+
+    directory: Path
+    bind: str = DEFAULT_BIND
+    database_url: str = EMBEDDED
+    database_user: str | None = None
+    """The system user that runs the embedded database where root starts it; None picks by itself."""
+    feeds: tuple[str, ...] = field(default=())
+    """Files, directories or https addresses read beside the bundled advisories."""
+    policy: Path | None = None
+
+
+def default_directory() -> Path:
+    """Find where this server keeps its things: FORESTALL_DATA, `.forestall` here, or the user's data directory."""
+    named = os.environ.get("FORESTALL_DATA")
+    if named:
+        return Path(named)
+    here = Path(".forestall")
+    if here.is_dir():
+        return here
+    home = os.environ.get("XDG_DATA_HOME") or os.path.expandvars("$HOME/.local/share")
+    return Path(home) / "forestall" if not home.startswith("$HOME") else here
+
+
+def load_settings(directory: Path | None = None) -> Settings:
+    """Read `forestall.toml` of a directory; without the file everything has its default.
+
+    Raises:
+        InputError: the file has a line that cannot be used; the message names file, line and nearest right name.
+    """
+    directory = (directory or default_directory()).absolute()
+    path = directory / FILE
+    if not path.exists():
+        return Settings(directory)
+    found = read_toml(path, _File)
+    policy = directory / found.policy if found.policy else None
+    if policy is not None and not policy.exists():
+        raise InputError(f"{path}: there is no policy file {policy}; correct or remove the line “policy”")
+    return Settings(
+        directory=directory,
+        bind=found.server.bind,
+        database_url=found.database.url,
+        database_user=found.database.user,
+        feeds=tuple(found.feeds.addresses),
+        policy=policy,
+    )
+
+
+def split_bind(bind: str) -> tuple[str, int]:
+    """Split `address:port`.
+
+    Raises:
+        InputError: it is not of that form.
+    """
+    host, colon, port = bind.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65_535:
+        raise InputError(f"“{bind[:60]}” is not an address to listen on; write 127.0.0.1:8470")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,43 @@
+"""Puts an installation together: settings, policy, database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from forestall.domain.policy import Policy
+from forestall.server.policy_file import load_policy
+from forestall.server.settings import EMBEDDED, Settings, load_settings
+from forestall.store.database import Database
+from forestall.store.embedded import Embedded
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One Forestall, ready to use."""
+
+    settings: Settings
+    policy: Policy
+    database: Database
+
+
+@contextmanager
+def opened(directory: Path | None = None) -> Iterator[Installation]:
+    """Open the installation of a directory; starts the embedded database where it does not run yet.
+
+    Raises:
+        ForestallError: with a sentence that says what to do.
+    """
+    settings = load_settings(directory)
+    policy = load_policy(settings.policy) if settings.policy else Policy()
+    if settings.database_url != EMBEDDED:
+        with Database(settings.database_url) as database:
+            database.migrate()
+            yield Installation(settings, policy, database)
+        return
+    with (
+        Embedded(settings.directory / "database", settings.database_user) as embedded,
+        Database(embedded.url) as database,
+    ):
+        database.migrate()
+        yield Installation(settings, policy, database)

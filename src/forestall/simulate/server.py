@@ -1,0 +1,256 @@
+"""The server of the made-up company: it hears machines, answers them, and keeps two schedulers of which one acts."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from forestall.domain.action import Action
+from forestall.domain.brakes import halt_reason
+from forestall.domain.campaign import Campaign, Phase, Step, due, take
+from forestall.domain.device import DeviceId, SiteId
+from forestall.domain.events import Event, EventKind
+from forestall.domain.intent import Intent
+from forestall.domain.order import CampaignId
+from forestall.domain.policy import HOUR, MINUTE
+from forestall.simulate import agent
+from forestall.simulate.core import Core
+from forestall.simulate.history import History
+from forestall.simulate.memory import IntentKey, Key, Lease, Memory, Tables
+from forestall.simulate.scheduler import Scheduler
+from forestall.simulate.timeline import Timeline
+from forestall.simulate.world import World
+
+_LEASE = MINUTE
+_TICK = timedelta(seconds=10)
+"""Two looks are at least so far apart."""
+PATROL_EVERY = 10 * MINUTE
+"""Ports with our mark are read back so often."""
+
+
+class Server:
+    """The whole server: agents' desk, schedulers, the memory they share."""
+
+    world: World
+
+    def __init__(self, timeline: Timeline, memory: Memory, core: Core, history: History) -> None:
+        self.timeline = timeline
+        self.memory = memory
+        self.core = core
+        self.history = history
+        self.up = True
+        self.sites: Mapping[SiteId, int] = {}
+        self.fleet = 0
+        self.protected: frozenset[DeviceId] = frozenset()
+        self.schedulers = (Scheduler("scheduler-a", self), Scheduler("scheduler-b", self))
+        self.held_time: dict[Key, timedelta] = {}
+        """How long a brake held a removal that is on its way now."""
+        self._stop_until: datetime | None = None
+        self._tick_at: datetime | None = None
+        self._ticked_at = timeline.now
+
+    def open_for(self, world: World) -> None:
+        """Begin to serve a world."""
+        self.world = world
+        devices = world.company.devices
+        self.sites, self.fleet = world.company.site_sizes, len(devices)
+        self.protected = frozenset(device.id for device in devices if device.protected)
+        self._take_over(self.schedulers[0])
+        self.timeline.after(PATROL_EVERY, self._patrol)
+
+    def observing(self) -> str:
+        """Say why only harmless things may happen; empty where everything may."""
+        return self.core.observing(self.memory.tables.head, self.memory.outside.head)
+
+    # -- what others carry out --------------------------------------------------------------------------------
+
+    def hand_on(self, intent: Intent) -> None:
+        """Let staff and agents know of an intent that is theirs."""
+        if intent.action is Action.HELP:
+            self.world.help(intent.device)
+        elif intent.action is Action.TELL:
+            self.world.tell(intent.device, intent.campaign)
+        elif intent.action is Action.INSTALL and intent.rule == "install-now":
+            machine = self.world.machines[intent.device]
+            if machine.speaks:
+                self.timeline.after(self.timeline.seconds(2, 40), agent.wake, self.world, machine)
+
+    def held_for(self, key: IntentKey) -> timedelta:
+        """Say how long the caps held a removal."""
+        return self.held_time.pop((key.campaign, key.device), timedelta())
+
+    # -- campaigns --------------------------------------------------------------------------------------------
+
+    def change(self, campaign: Campaign, event: Event) -> None:
+        """Keep a campaign's change, its ledger entry, and the truth of it."""
+        self.memory.change_campaign(campaign, event, self.timeline.now)
+        self.world.campaigns[campaign.id] = campaign
+        self.wake()
+
+    def step(self, id: CampaignId, step: Step, actor: str) -> bool:  # noqa: A002 - the campaign's
+        """Move a campaign one step on."""
+        moved = take(self.memory.tables.campaigns[id], step, self.timeline.now)
+        if moved is None:
+            return False
+        self.change(moved, Event(EventKind.PHASE_CHANGED, actor, id, id, body={"step": step}))
+        return True
+
+    def halt_if_failing(self, id: CampaignId) -> None:  # noqa: A002
+        """Stop a campaign whose installs fail or whose machines fall silent (A7)."""
+        tables, now = self.memory.tables, self.timeline.now
+        campaign = tables.campaigns[id]
+        if campaign.halted_at is not None or campaign.phase is not Phase.ENFORCING or self.observing():
+            return
+        since = tables.resumed_at.get(id, campaign.handed_over_at)
+        mine = [record for (name, _), record in tables.records.items() if name == id]
+        attempted = sum(r.forced_at is not None and r.forced_at >= since for r in mine)
+        failed = sum(r.failing_since is not None and r.failing_since >= since for r in mine)
+        silent = sum(
+            at >= since and now - at > 5 * HOUR for (name, _), at in tables.handed.items() if name == id
+        )
+        why = halt_reason(attempted, failed, silent, self.memory.policy)
+        if why:
+            self.history.sometimes["halted by itself"] += 1
+            self.halt(id, why, "forestall")
+
+    def halt(self, id: CampaignId, why: str, actor: str) -> None:  # noqa: A002
+        """Stop a campaign (A7)."""
+        campaign = self.memory.tables.campaigns[id]
+        halted = replace(campaign, halted_at=self.timeline.now, halted_because=why)
+        self.change(halted, Event(EventKind.HALTED, actor, id, id, "halted", "A7", {"why": why}))
+
+    # -- schedulers -------------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Let a look happen as soon as one is worth it."""
+        wanted = self.memory.next_look()
+        if wanted is None:
+            return
+        at = max(wanted, self._ticked_at + _TICK)
+        if self._tick_at is None or at < self._tick_at:
+            self._tick_at = at
+            self.timeline.at(at, self._tick, at)
+
+    def _tick(self, at: datetime) -> None:
+        if at != self._tick_at:
+            return
+        self._tick_at, self._ticked_at = None, self.timeline.now
+        leader = self._leader()
+        if leader is None:
+            self.timeline.after(MINUTE, self.wake)
+            return
+        for campaign in list(self.memory.tables.campaigns.values()):
+            step = due(campaign, self.timeline.now)
+            if step is not None and not self.observing():
+                self.step(campaign.id, step, "forestall")
+        leader.look()
+        self.wake()
+
+    def _leader(self) -> Scheduler | None:
+        """Find who holds the lease and runs; a running scheduler takes a lease that has run out."""
+        if not self.up:
+            return None
+        lease, now = self.memory.lease, self.timeline.now
+        for scheduler in self.schedulers:
+            if scheduler.name == lease.holder and scheduler.stopped_until is None:
+                return scheduler
+        if lease.until is not None and now < lease.until:
+            return None
+        free = next((s for s in self.schedulers if s.stopped_until is None), None)
+        if free is not None:
+            self.history.sometimes["the other scheduler took over"] += 1
+            self._take_over(free)
+        return free
+
+    def begin_anew(self) -> None:
+        """Look at everything and carry out all that is open: the tables have changed below the scheduler."""
+        leader = self._leader()
+        if leader is not None:
+            leader.start(leader.epoch)
+        self.wake()
+
+    def _take_over(self, scheduler: Scheduler) -> None:
+        self.memory.lease = Lease(scheduler.name, self.memory.lease.epoch + 1)
+        scheduler.start(self.memory.lease.epoch)
+        self.wake()
+
+    # -- what befalls the server ------------------------------------------------------------------------------
+
+    def kill(self, down: timedelta) -> None:
+        """The process dies with all that it had in hand, and starts again after a while."""
+        if not self.up:
+            return
+        self.up = False
+        for scheduler in self.schedulers:
+            scheduler.life += 1
+            scheduler.stopped_until = None
+        self.timeline.after(down, self.start)
+
+    def start(self) -> None:
+        """Start again."""
+        self.up = True
+        self._tick_at = None
+        self._take_over(self.schedulers[0])
+
+    def pause(self, until: datetime) -> None:
+        """The scheduler that acts will be stopped in the middle of the next work that it takes in hand."""
+        self._stop_until = until
+
+    def in_hand(self) -> None:
+        """A scheduler has something in hand: now it can be stopped where it hurts."""
+        leader, until = self._leader(), self._stop_until
+        if until is None or leader is None or self.timeline.chance(0.5):
+            return
+        self._stop_until = None
+        if until <= self.timeline.now + 2 * _LEASE:
+            until = self.timeline.now + self.timeline.seconds(90, 900)
+        leader.stopped_until = until
+        self.memory.lease = replace(self.memory.lease, until=self.timeline.now + _LEASE)
+        self.timeline.at(until, self._resume, leader)
+        self.timeline.after(_LEASE + _TICK, self.wake_now)
+
+    def _resume(self, scheduler: Scheduler) -> None:
+        scheduler.stopped_until = None
+        if self.memory.lease.holder == scheduler.name:
+            self.memory.lease = replace(self.memory.lease, until=None)
+
+    def wake_now(self) -> None:
+        """Let the next look happen at once."""
+        self._tick_at = self.timeline.now
+        self.timeline.at(self.timeline.now, self._tick, self.timeline.now)
+
+    def restore(self, backup: Tables, down: timedelta) -> None:
+        """Somebody puts an older database back; the ledger outside knows better."""
+        self.kill(down)
+        self.memory.restore(backup)
+        self.held_time.clear()
+        self.memory.write(
+            [Event(EventKind.RESTORED, "operator", "database", paragraph="A12")], self.timeline.now
+        )
+        if self.memory.tables.off:
+            self.history.sometimes["restored while a machine was off the network"] += 1
+
+    def _patrol(self) -> None:
+        """Read the ports with our mark back, adopt or correct (R15), and look whether a campaign must halt."""
+        self.timeline.after(PATROL_EVERY, self._patrol)
+        if self._leader() is None or not self.world.switches.reachable:
+            return
+        ports = self.core.read_ports(self.world.switches.closed.keys())
+        off = self.memory.tables.off
+        if ports is not None and (ports or off):
+            read = {(campaign, device) for device, campaign in ports}
+            for key in sorted(read ^ off.keys()):
+                self._correct(key, closed=key in read)
+        for id in self.memory.tables.campaigns:  # noqa: A001
+            self.halt_if_failing(id)
+
+    def _correct(self, key: Key, *, closed: bool) -> None:
+        """Believe the switch, not the memory."""
+        record = self.memory.tables.records.get(key)
+        if record is None:
+            return
+        what = (
+            "a closed port nobody remembered was adopted" if closed else "a port opened by others was noticed"
+        )
+        self.history.sometimes[what] += 1
+        self.memory.put(key, self.core.after_reading(record, closed, self.timeline.now), self.timeline.now)
+        self.wake()

@@ -1,0 +1,1 @@
+"""PostgreSQL remembers; the only SQL of the project."""

@@ -1,0 +1,83 @@
+"""What the sources published, as each last said it; joining them is the feeds' part."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import fields
+
+from sqlalchemy import Connection, delete, select
+
+from forestall.domain.advisory import (
+    Advisory,
+    AdvisoryId,
+    Catalogue,
+    Exploitation,
+    Product,
+    ProductStatus,
+    Vulnerability,
+    VulnerabilityId,
+)
+from forestall.domain.version import dpkg_key
+from forestall.store.bulk import copy_in
+from forestall.store.tables import advisory, product, vulnerability
+
+_ADVISORY = ("feed", "id", "title", "published_at", "vulnerabilities", "origin")
+_PRODUCT = ("feed", "advisory", "position", "release", "source", "status", "fixed", "fixed_key")
+_VULNERABILITY = tuple(field.name for field in fields(Vulnerability))
+
+
+def save(con: Connection, feed: str, catalogue: Catalogue) -> None:
+    """Put a source's catalogue in the place of what it said before."""
+    for table in (advisory, product, vulnerability):
+        con.execute(delete(table).where(table.c.feed == feed))
+    copy_in(con, advisory, _ADVISORY, (_advisory_row(feed, each) for each in catalogue.advisories))
+    copy_in(con, product, _PRODUCT, _product_rows(feed, catalogue))
+    copy_in(
+        con,
+        vulnerability,
+        ("feed", *_VULNERABILITY),
+        (_vulnerability_row(feed, each) for each in catalogue.facts.values()),
+    )
+
+
+def load(con: Connection) -> dict[str, Catalogue]:
+    """Read what each source last said, by its name."""
+    products = defaultdict[tuple[str, str], list[Product]](list)
+    for row in con.execute(select(product).order_by(product.c.feed, product.c.advisory, product.c.position)):
+        line = Product(row.release, row.source, ProductStatus(row.status), row.fixed)
+        products[row.feed, row.advisory].append(line)
+    advisories = defaultdict[str, list[Advisory]](list)
+    for row in con.execute(select(advisory).order_by(advisory.c.published_at, advisory.c.id)):
+        advisories[row.feed].append(
+            Advisory(
+                AdvisoryId(row.id),
+                row.title,
+                row.published_at,
+                tuple(map(VulnerabilityId, row.vulnerabilities)),
+                tuple(products[row.feed, row.id]),
+                row.origin,
+            )
+        )
+    facts = defaultdict[str, dict[VulnerabilityId, Vulnerability]](dict)
+    columns = [vulnerability.c[name] for name in _VULNERABILITY]
+    for name, *values in con.execute(select(vulnerability.c.feed, *columns)):
+        known = dict(zip(_VULNERABILITY, values, strict=True))
+        known["exploitation"] = Exploitation(known["exploitation"])
+        known["weaknesses"] = tuple(known["weaknesses"])
+        facts[name][known["id"]] = Vulnerability(**known)
+    return {name: Catalogue(tuple(advisories[name]), facts[name]) for name in sorted({*advisories, *facts})}
+
+
+def _advisory_row(feed: str, each: Advisory) -> tuple[object, ...]:
+    return feed, each.id, each.title, each.published_at, list(each.vulnerabilities), each.origin
+
+
+def _product_rows(feed: str, catalogue: Catalogue) -> Iterator[tuple[object, ...]]:
+    for each in catalogue.advisories:
+        for position, line in enumerate(each.products):
+            key = dpkg_key(line.fixed) if line.fixed is not None else None
+            yield feed, each.id, position, line.release, line.source, line.status, line.fixed, key
+
+
+def _vulnerability_row(feed: str, each: Vulnerability) -> tuple[object, ...]:
+    values = (getattr(each, name) for name in _VULNERABILITY)
+    return feed, *(list(value) if isinstance(value, tuple) else value for value in values)

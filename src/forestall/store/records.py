@@ -1,0 +1,151 @@
+"""The dated facts of each machine in each campaign: gathered in one go, changed set by set.
+
+How a record changes is the domain's (`domain.record.after_*`); here rows are locked, handed over, written back.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from psycopg import sql
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert
+
+from forestall.domain.device import DeviceId
+from forestall.domain.evidence import Status
+from forestall.domain.order import CampaignId
+from forestall.domain.record import Record
+from forestall.store.bulk import copy_in, driver, staged
+from forestall.store.tables import evidence as evidence_table
+from forestall.store.tables import record as table
+
+_OF_DEVICE = {
+    "device": sql.SQL("d.id"),
+    "site": sql.SQL("d.site"),
+    "managed": sql.SQL("d.managed"),
+    "owned": sql.SQL("d.owner <> ''"),
+    "protected": sql.SQL("d.protected"),
+    "seen_at": sql.SQL("d.seen_at"),
+    "heard_at": sql.SQL("d.heard_at"),
+}
+"""What a record has from its machine, whatever the campaign."""
+
+_OWN = tuple(name for name in Record._fields if name not in _OF_DEVICE)
+_STATUS_AT = tuple(index for index, name in enumerate(Record._fields) if name.endswith("_status"))
+_STATUS = {status.value: status for status in Status}
+
+_GATHER = sql.SQL(
+    "SELECT {} FROM record AS r JOIN device AS d ON d.id = r.device WHERE r.campaign = %s"
+).format(
+    sql.SQL(", ").join(_OF_DEVICE.get(name, sql.SQL("r.") + sql.Identifier(name)) for name in Record._fields)
+)
+_SOME = _GATHER + sql.SQL(" AND r.device = ANY(%s) ORDER BY r.device")
+_LOCKED = _SOME + sql.SQL(" FOR UPDATE OF r")
+
+
+class Changed(NamedTuple):
+    """A record as it was and as it is."""
+
+    before: Record
+    after: Record
+
+
+class Word(NamedTuple):
+    """What a witness newly said, for the history."""
+
+    device: DeviceId
+    witness: str
+    status: Status
+    observed_at: datetime
+    detail: str
+
+
+def gather(con: Connection, campaign: CampaignId) -> list[Record]:
+    """Read all records of a campaign."""
+    return _read(con, _GATHER, (campaign,))
+
+
+def some(con: Connection, campaign: CampaignId, devices: Sequence[DeviceId]) -> list[Record]:
+    """Read the records of some machines, by machine."""
+    return _read(con, _SOME, (campaign, list(devices)))
+
+
+def enlist(con: Connection, campaign: CampaignId, found: Mapping[DeviceId, Status], now: datetime) -> int:
+    """Take machines into a campaign with what their inventories say; those already in it stay as they are.
+
+    Returns how many are new. UNKNOWN is no word, so it is not dated.
+    """
+    columns = [table.c[name] for name in ("campaign", "device", "inventory_status", "inventory_at")]
+    rows = (
+        (campaign, device, None, None) if status is Status.UNKNOWN else (campaign, device, status, now)
+        for device, status in found.items()
+    )
+    with staged(con, columns, rows) as stage:
+        names = [column.name for column in columns]
+        statement = insert(table).from_select(names, select(stage)).on_conflict_do_nothing()
+        return con.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+
+
+def revise(
+    con: Connection, campaign: CampaignId, changes: Mapping[DeviceId, Callable[[Record], Record]]
+) -> list[Changed]:
+    """Change records by the domain's rules; rows are locked in one order, so writers never block each other."""
+    found = _read(con, _LOCKED, (campaign, list(changes)))
+    revised = [Changed(record, changes[record.device](record)) for record in found]
+    changed = [pair for pair in revised if pair.before != pair.after]
+    if changed:
+        _write(con, campaign, (pair.after for pair in changed))
+    return changed
+
+
+def mark(
+    con: Connection, campaign: CampaignId, column: str, devices: Sequence[DeviceId], at: datetime
+) -> None:
+    """Set one instant on many records."""
+    statement = sql.SQL("UPDATE record SET {} = %s WHERE campaign = %s AND device = ANY(%s)")
+    driver(con).execute(statement.format(sql.Identifier(column)), (at, campaign, list(devices)))
+
+
+def exempt(con: Connection, campaign: CampaignId, device: DeviceId, until: datetime) -> bool:
+    """Exempt a machine from a campaign until an instant (A1); false where it is not in the campaign."""
+    mark(con, campaign, "exempt_until", [device], until)
+    return bool(some(con, campaign, [device]))
+
+
+def remember(con: Connection, campaign: CampaignId, words: Iterable[Word]) -> None:
+    """Keep what witnesses newly said."""
+    columns = ("campaign", "device", "witness", "status", "observed_at", "detail")
+    copy_in(con, evidence_table, columns, ((campaign, *word) for word in words))
+
+
+def campaigns_of(con: Connection, device: DeviceId) -> list[CampaignId]:
+    """List the campaigns that a machine is in."""
+    rows = driver(con).execute("SELECT campaign FROM record WHERE device = %s ORDER BY campaign", (device,))
+    return [CampaignId(row[0]) for row in rows]
+
+
+def _read(con: Connection, statement: sql.Composed, parameters: tuple[object, ...]) -> list[Record]:
+    make, status_of, places = Record._make, _STATUS, _STATUS_AT
+    found: list[Record] = []
+    with driver(con).cursor() as cursor:
+        for row in cursor.execute(statement, parameters):
+            values = list(row)
+            for place in places:
+                if values[place] is not None:
+                    values[place] = status_of[values[place]]
+            found.append(make(values))
+    return found
+
+
+def _write(con: Connection, campaign: CampaignId, records: Iterable[Record]) -> None:
+    columns = [table.c.device, *(table.c[name] for name in _OWN)]
+    rows = ((record.device, *(getattr(record, name) for name in _OWN)) for record in records)
+    with staged(con, columns, rows) as stage:
+        assignments = (
+            sql.SQL("{0} = {1}.{0}").format(sql.Identifier(name), sql.Identifier(stage.name)) for name in _OWN
+        )
+        statement = sql.SQL(
+            "UPDATE record SET {} FROM {} WHERE record.campaign = %s AND record.device = {}.device"
+        )
+        name = sql.Identifier(stage.name)
+        driver(con).execute(statement.format(sql.SQL(", ").join(assignments), name, name), (campaign,))

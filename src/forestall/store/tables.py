@@ -1,0 +1,366 @@
+"""Every table, once. Migrations write the same schema out; a test holds the two together.
+
+All instants are timestamptz and UTC. Version keys are bytea, so that PostgreSQL sorts them as dpkg would.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Interval,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+
+def _moment(name: str) -> Column[datetime | None]:
+    return Column(name, DateTime(timezone=True))
+
+
+def _must(name: str, kind: TypeEngine[Any] | type[TypeEngine[Any]] = Text) -> Column[Any]:
+    return Column(name, kind, nullable=False)
+
+
+MOMENT = DateTime(timezone=True)
+TEXTS = ARRAY(Text)
+NUMBERS = ARRAY(Integer)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    _must("at", MOMENT),
+    _must("kind"),
+    _must("actor"),
+    _must("subject"),
+    _must("campaign"),
+    _must("rule"),
+    _must("paragraph"),
+    Column("body", JSON(none_as_null=True)),  # not jsonb: the text must come back as it was hashed
+    _must("previous"),
+    _must("hash"),
+    Index(None, "campaign", "sequence"),
+    Index(None, "subject", "sequence"),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _must("holder"),
+    _must("epoch", BigInteger),
+    _must("until", MOMENT),
+)
+
+feed = Table(
+    "feed",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _moment("last_good_at"),
+    _must("sha256"),
+    _must("records", Integer),
+    _must("last_error"),
+    _moment("last_error_at"),
+    _must("held"),
+)
+
+advisory = Table(
+    "advisory",
+    metadata,
+    Column("feed", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    _must("title"),
+    _must("published_at", MOMENT),
+    _must("vulnerabilities", TEXTS),
+    _must("origin"),
+)
+
+product = Table(
+    "product",
+    metadata,
+    Column("feed", Text, primary_key=True),
+    Column("advisory", Text, primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    _must("release"),
+    _must("source"),
+    _must("status"),
+    Column("fixed", Text),
+    Column("fixed_key", LargeBinary),
+    Index(None, "release", "source"),
+)
+
+vulnerability = Table(
+    "vulnerability",
+    metadata,
+    Column("feed", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    _must("title"),
+    _must("description"),
+    _must("exploitation"),
+    Column("exploited_since", Date),
+    _must("ransomware", Boolean),
+    Column("epss", Double),
+    Column("cvss_score", Double),
+    _must("cvss_vector"),
+    _must("weaknesses", TEXTS),
+    Column("automatable", Boolean),
+    Column("technical_impact_total", Boolean),
+    _must("rejected", Boolean),
+)
+
+enrolment_token = Table(
+    "enrolment_token",
+    metadata,
+    Column("sha256", LargeBinary, primary_key=True),
+    _must("site"),
+    _must("uses_left", Integer),
+    _must("expires_at", MOMENT),
+    _must("made_by"),
+    _must("made_at", MOMENT),
+    CheckConstraint("uses_left >= 0", name="uses_left"),
+)
+
+device = Table(
+    "device",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must("name"),
+    _must("site"),
+    _must("managed", Boolean),
+    _must("owner"),
+    _must("language"),
+    _must("addresses", TEXTS),
+    _must("protected", Boolean),
+    _moment("seen_at"),
+    _moment("heard_at"),
+    Column("agent_version", Text, nullable=False, server_default=""),
+    Column("boot_id", Text, nullable=False, server_default=""),
+    Column("sequence", BigInteger, nullable=False, server_default="0"),
+    Index(None, "name"),
+    Index(None, "site"),
+)
+
+device_secret = Table(
+    "device_secret",
+    metadata,
+    Column("device", ForeignKey("device.id", ondelete="CASCADE"), primary_key=True),
+    _must("sha256", LargeBinary),
+    _must("made_at", MOMENT),
+)
+
+package_version = Table(
+    "package_version",
+    metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    _must("release"),
+    _must("source"),
+    _must("version"),
+    Column("key", LargeBinary),
+    UniqueConstraint("release", "source", "version"),
+)
+"""Each source package version that any machine has, once: versions are compared here, never once a machine."""
+
+inventory = Table(
+    "inventory",
+    metadata,
+    Column("id", Integer, Identity(), primary_key=True),
+    _must("content", LargeBinary),
+    _must("release"),
+    _must("installed", NUMBERS),
+    _must("broken", NUMBERS),
+    _must("packages", LargeBinary),
+    _must("used_at", MOMENT),
+    UniqueConstraint("content"),
+)
+"""Machines with the same packages share one row."""
+
+device_inventory = Table(
+    "device_inventory",
+    metadata,
+    Column("device", ForeignKey("device.id", ondelete="CASCADE"), primary_key=True),
+    Column("inventory", ForeignKey("inventory.id"), nullable=False),
+    _must("sha256"),
+    _must("sequence", BigInteger),
+    _must("reported_at", MOMENT),
+    Index(None, "inventory"),
+)
+
+rating = Table(
+    "rating",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _must("remediation"),
+    _must("level"),
+    _must("proposed"),
+    _must("escalation", Boolean),
+    _must("expansion", Boolean),
+    _must("exposure", Boolean),
+    _must("by"),
+    _must("at", MOMENT),
+    _must("reasons", TEXTS),
+    Index(None, "remediation", "id"),
+)
+
+campaign = Table(
+    "campaign",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must("revision", Integer),
+    _must("remediation"),
+    _must("kind"),
+    _must("level"),
+    _must("phase"),
+    _must("voluntary_period", Interval),
+    _must("goal", Double),
+    _must("published_at", MOMENT),
+    _must("rated_at", MOMENT),
+    _must("handed_over_at", MOMENT),
+    _moment("distributed_at"),
+    _moment("deadline_at"),
+    _moment("imminent_at"),
+    _must("mail_waived", Boolean),
+    _moment("halted_at"),
+    _must("halted_because"),
+    _moment("ended_at"),
+    Column("rolled_up_by", Text),
+)
+
+record = Table(
+    "record",
+    metadata,
+    Column("campaign", ForeignKey("campaign.id"), primary_key=True),
+    Column("device", Text, primary_key=True),
+    Column("agent_status", Text),
+    _moment("agent_at"),
+    Column("inventory_status", Text),
+    _moment("inventory_at"),
+    Column("door_status", Text),
+    _moment("door_at"),
+    Column("probe_status", Text),
+    _moment("probe_at"),
+    _moment("unread_at"),
+    _moment("exempt_until"),
+    _moment("announced_at"),
+    _moment("offered_at"),
+    _moment("forced_at"),
+    Column("failures", Integer, nullable=False, server_default="0"),
+    _moment("failing_since"),
+    _moment("restart_ordered_at"),
+    _moment("expected_at"),
+    _moment("counted_down_at"),
+    _moment("asked_at"),
+    _moment("looked_at"),
+    _moment("warning_at"),
+    _moment("warned_at"),
+    _moment("refused_at"),
+    _moment("told_at"),
+    _moment("helped_at"),
+    _moment("reviewed_at"),
+    _moment("recalled_at"),
+    _moment("quarantined_at"),
+    _moment("released_at"),
+    _moment("fixed_at"),
+    Column("episode", Integer, nullable=False, server_default="0"),
+    Index(None, "device"),
+    # Rewritten in place again and again: room in every page keeps the updates off the indexes.
+    postgresql_with={"fillfactor": 60},
+)
+"""`domain.record.Record` without what belongs to the machine in all campaigns."""
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _must("campaign"),
+    _must("device"),
+    _must("witness"),
+    _must("status"),
+    _must("observed_at", MOMENT),
+    _must("detail"),
+    Index(None, "campaign", "device", "id"),
+)
+"""Every change of a witness's word; that it was repeated shows in the record's instant."""
+
+intent = Table(
+    "intent",
+    metadata,
+    Column("campaign", Text, primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("device", Text, primary_key=True),
+    Column("action", Text, primary_key=True),
+    Column("round", BigInteger, primary_key=True, autoincrement=False),
+    _must("site"),
+    _must("rule"),
+    _must("paragraph"),
+    _must("ordered_at", MOMENT),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    _moment("retry_at"),
+    Column("outcome", Text),
+    _moment("ended_at"),
+    Column("detail", Text, nullable=False, server_default=""),
+)
+Index("intent_open_idx", intent.c.ordered_at, postgresql_where=intent.c.ended_at.is_(None))
+Index(
+    "intent_braked_idx",
+    intent.c.action,
+    intent.c.ordered_at,
+    postgresql_where=intent.c.action.in_(["install", "quarantine"]),
+)
+
+held = Table(
+    "held",
+    metadata,
+    Column("campaign", Text, primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("device", Text, primary_key=True),
+    Column("action", Text, primary_key=True),
+    Column("round", BigInteger, primary_key=True, autoincrement=False),
+    _must("site"),
+    _must("rule"),
+    _must("paragraph"),
+    _must("brake"),
+    _must("brake_paragraph"),
+    _must("since", MOMENT),
+)
+
+approval = Table(
+    "approval",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _must("matter"),
+    _must("campaign"),
+    _must("by"),
+    _must("at", MOMENT),
+    _must("expires_at", MOMENT),
+    _must("machines"),
+    _must("count", Integer),
+    _must("left", Integer),
+    Column("approved_by", Text),
+    _moment("approved_at"),
+)

@@ -1,0 +1,1 @@
+"""HTTP: the agents' interface and the pages for people."""

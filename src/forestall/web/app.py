@@ -1,0 +1,43 @@
+"""The web application: the agents' interface and the pages."""
+
+from collections.abc import Callable
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from forestall.domain.errors import ForestallError
+from forestall.protocol import Problem
+from forestall.server.agents import AgentDesk
+from forestall.server.overview import Overview
+from forestall.web.agent_api import agent_routes
+from forestall.web.pages import page_routes
+
+
+def make_app(desk: AgentDesk, pages: dict[str, Callable[[], Overview]]) -> Starlette:
+    """Put the routes together; errors are answered as problem documents (RFC 9457)."""
+    return Starlette(
+        routes=[*agent_routes(desk), *page_routes(pages)],
+        exception_handlers={HTTPException: _refused, ForestallError: _failed, Exception: _unforeseen},
+    )
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    detail = error.detail if isinstance(error, HTTPException) else ""
+    return _problem(status, detail or "Refused", "")
+
+
+async def _failed(_request: Request, error: Exception) -> Response:
+    return _problem(503, "Not now", str(error), {"Retry-After": "60"})
+
+
+async def _unforeseen(_request: Request, _error: Exception) -> Response:
+    return _problem(500, "A fault in Forestall", "It was logged; the same request may work later.")
+
+
+def _problem(status: int, title: str, detail: str, headers: dict[str, str] | None = None) -> Response:
+    body = msgspec.json.encode(Problem(title=title, detail=detail, status=status))
+    return Response(body, status, headers, media_type="application/problem+json")

@@ -1,0 +1,49 @@
+"""The pages for people: server-rendered, no script; hostile names are escaped by the templates."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from forestall.server.overview import Overview
+from forestall.web.curve import curve
+from forestall.web.texts import language_of, texts
+
+_HERE = Path(__file__).parent
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def page_routes(pages: dict[str, Callable[[], Overview]]) -> list[Route | Mount]:
+    """Make a status page for each path, and what the pages need."""
+    environment = Environment(
+        loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
+    )
+    environment.globals.update(curve=curve, links=list(pages))
+    template = environment.get_template("status.html")
+
+    def page(gather: Callable[[], Overview]) -> Callable[[Request], object]:
+        async def show(request: Request) -> Response:
+            view = await asyncio.to_thread(gather)
+            language = language_of(
+                request.headers.get("accept-language", ""), request.query_params.get("lang")
+            )
+            html = template.render(view=view, t=texts(language), language=language, path=request.url.path)
+            return HTMLResponse(html, headers=HEADERS)
+
+        return show
+
+    static = Mount("/static", StaticFiles(directory=_HERE / "static"))
+    return [*(Route(path, page(gather)) for path, gather in pages.items()), static]

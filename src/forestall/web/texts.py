@@ -1,0 +1,78 @@
+"""What the pages say, in English and Japanese; one key, two sentences."""
+
+from collections.abc import Mapping
+
+LANGUAGES = ("en", "ja")
+
+TEXTS: Mapping[str, tuple[str, str]] = {
+    "title": ("Forestall: where we stand", "Forestall：現在の状況"),
+    "as_of": ("as of", "現在時刻"),
+    "open_updates": ("updates open", "未適用の更新"),
+    "machines": ("machines", "台数"),
+    "managed": ("managed", "管理対象"),
+    "unmanaged": ("unmanaged", "管理対象外"),
+    "campaigns_open": ("campaigns running", "進行中のキャンペーン"),
+    "no_campaigns": (
+        "No campaign yet. Rate an update, then start one: forestall rate, forestall campaign start.",
+        "キャンペーンはまだありません。更新を評価してから開始してください：forestall rate、forestall campaign start。",
+    ),
+    "worst_first": ("Open updates, worst first", "未適用の更新（深刻な順）"),
+    "no_updates": (
+        "Nothing is open on the machines we know.",
+        "把握している端末に未適用の更新はありません。",
+    ),
+    "update": ("update", "更新"),
+    "proposal": ("proposal", "提案"),
+    "rated": ("rated", "評価"),
+    "why": ("why", "理由"),
+    "affected": ("affected", "影響あり"),
+    "fixed": ("fixed", "修正済み"),
+    "pending_restart": ("waiting for a restart", "再起動待ち"),
+    "unknown": ("unknown", "不明"),
+    "exempt": ("exempt", "適用除外"),
+    "quarantined": ("off the network", "切り離し中"),
+    "voluntary": ("by themselves", "自主適用"),
+    "forced": ("by force", "強制適用"),
+    "after_removal": ("after removal", "切り離し後"),
+    "late": ("late, by themselves", "期限後の自主適用"),
+    "held": ("held by a brake", "ブレーキで保留"),
+    "campaign": ("campaign", "キャンペーン"),
+    "phase": ("phase", "段階"),
+    "deadline": ("deadline", "期限"),
+    "compliance": ("surely fixed – possibly fixed", "確実に修正済み〜修正済みの可能性"),
+    "sources": ("Sources", "情報源"),
+    "source": ("source", "情報源"),
+    "last_good": ("last good copy", "最後の正常な取得"),
+    "records": ("records", "件数"),
+    "trouble": ("trouble", "問題"),
+    "machine": ("machine", "端末"),
+    "site": ("site", "拠点"),
+    "last_seen": ("last seen", "最終確認"),
+    "page /": ("This company", "この会社"),
+    "page /company": ("A made-up company living through a campaign", "架空の会社で見るキャンペーンの経過"),
+    "company_hint": (
+        "Everything here is simulated, on a clock you can turn: forestall demo +1d",
+        "すべて模擬です。時計は進められます：forestall demo +1d",
+    ),
+    "curve": ("still vulnerable", "まだ脆弱な端末"),
+    "events": ("What happened last", "最近の出来事"),
+    "more": ("and {n} more", "ほか{n}件"),
+    "of": ("of", "／"),
+}
+
+
+def language_of(accept: str, chosen: str | None) -> str:
+    """Pick the language: what the reader chose, else the browser's first known one, else English."""
+    if chosen is not None and chosen in LANGUAGES:
+        return chosen
+    for part in accept.split(","):
+        code = part.split(";")[0].strip().lower()[:2]
+        if code in LANGUAGES:
+            return code
+    return "en"
+
+
+def texts(language: str) -> dict[str, str]:
+    """Give all texts in one language."""
+    column = LANGUAGES.index(language)
+    return {key: pair[column] for key, pair in TEXTS.items()}

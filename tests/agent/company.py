@@ -1,0 +1,121 @@
+"""The server's side of the agent protocol on loopback: it says what a test tells it and remembers what it heard."""
+
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from forestall import protocol
+
+START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+
+
+@dataclass
+class Clock:
+    """A clock that a test sets."""
+
+    now: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **length: float) -> None:
+        self.now += timedelta(**length)
+
+
+@dataclass
+class Company:
+    """What the server would answer, and all that it was told."""
+
+    clock: Clock = field(default_factory=Clock)
+    orders: list[protocol.OrderMessage] = field(default_factory=list)
+    reports: list[protocol.CheckIn] = field(default_factory=list)
+    inventories: list[protocol.InventoryReport] = field(default_factory=list)
+    credentials: list[str | None] = field(default_factory=list)
+    refuse: tuple[int, dict[str, str], bytes] | None = None
+    """Status, headers and body of every answer instead of the right one."""
+    next_check_seconds: int = 14_400
+    known_sha256: str = ""
+    url: str = ""
+
+    def __enter__(self) -> Self:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Go down; nothing answers any more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def answer(self, path: str, body: bytes) -> bytes:
+        """Answer as the protocol says."""
+        if path == protocol.ENROL:
+            msgspec.json.decode(body, type=protocol.EnrolRequest)
+            return msgspec.json.encode(protocol.EnrolAnswer("d-1", "s3cret"))
+        if path == protocol.INVENTORY:
+            self.inventories.append(msgspec.json.decode(body, type=protocol.InventoryReport))
+            self.known_sha256 = self.reports[-1].inventory_sha256
+            return b"{}"
+        report = msgspec.json.decode(body, type=protocol.CheckIn)
+        self.reports.append(report)
+        new = report.inventory_sha256 != self.known_sha256
+        return msgspec.json.encode(
+            protocol.CheckInAnswer(self.clock(), new, self.next_check_seconds, self.orders)
+        )
+
+
+def order(**changed: object) -> protocol.OrderMessage:
+    """An order to bring `tool` to 1.1, offered at START, forced two hours later."""
+    message = protocol.OrderMessage(
+        campaign="c-1",
+        revision=1,
+        verb="upgrade",
+        release="bookworm",
+        source="tool",
+        version="1.1",
+        offered_at=START,
+        force_at=START + timedelta(hours=2),
+        expires_at=START + timedelta(hours=24),
+        level="critical",
+        texts={"en": "Tool must be updated.", "ja": "更新が必要です。"},
+    )
+    return msgspec.structs.replace(message, **changed)
+
+
+def _handler(company: Company) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            company.credentials.append(self.headers["Authorization"])
+            status, headers, content = company.refuse or (200, {}, b"")
+            if company.refuse is None:
+                content = company.answer(self.path, body)
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(content)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def do_POST(self) -> None:
+            self._serve()
+
+        def do_PUT(self) -> None:
+            self._serve()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return Handler

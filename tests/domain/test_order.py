@@ -1,0 +1,319 @@
+"""The agent's rule table: a case for every row, one for every overlap of neighbours, and what no case may ever do."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise, product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forestall.domain.evidence import Status
+from forestall.domain.order import (
+    RULES,
+    CampaignId,
+    Facts,
+    Limits,
+    Order,
+    Rule,
+    Standing,
+    Step,
+    Verb,
+    came_back,
+    next_step,
+)
+
+OFFER = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+DEADLINE = OFFER + timedelta(days=8)
+LIMITS = Limits()
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+ORDER = Order(
+    campaign=CampaignId("c-1"),
+    revision=1,
+    verb=Verb.UPGRADE,
+    release="bookworm",
+    source="openssl",
+    version="3.0.22-1~deb12u2",
+    offered_at=OFFER,
+    force_at=DEADLINE,
+    expires_at=DEADLINE + timedelta(hours=20),
+    level="critical",
+    texts={},
+)
+READY = Standing(Status.AFFECTED, offered=True, downloaded=True, checked_at=DEADLINE - HOUR)
+"""Affected, told, downloaded; asked the server an hour before the deadline."""
+
+CASES = [
+    pytest.param(
+        "recalled", {"verb": Verb.RECALL}, {}, DEADLINE, id="a recalled order is dropped, deadline or not"
+    ),
+    pytest.param(
+        "recalled",
+        {"verb": Verb.RECALL},
+        {"status": Status.PENDING_RESTART},
+        DEADLINE,
+        id="a recall comes before waiting for a restart",
+    ),
+    pytest.param(
+        "restart-pending",
+        {},
+        {"status": Status.PENDING_RESTART},
+        DEADLINE + HOUR,
+        id="what is installed and waits for a restart is not installed again",
+    ),
+    pytest.param("nothing-to-do", {}, {"status": Status.FIXED}, DEADLINE, id="a fixed machine rests"),
+    pytest.param(
+        "nothing-to-do", {}, {"status": Status.NOT_AFFECTED}, OFFER, id="a machine it does not concern rests"
+    ),
+    pytest.param(
+        "nothing-to-do",
+        {"expires_at": OFFER},
+        {"status": Status.FIXED},
+        DEADLINE,
+        id="a fixed machine needs no fresh order",
+    ),
+    pytest.param("expired", {"expires_at": DEADLINE}, {}, DEADLINE, id="an order is void from its end on"),
+    pytest.param(
+        "expired",
+        {"expires_at": OFFER - HOUR},
+        {},
+        OFFER - HOUR,
+        id="an expired order does not wait for its offer",
+    ),
+    pytest.param("not-yet-offered", {}, {}, OFFER - MINUTE, id="nothing is shown before the offer"),
+    pytest.param(
+        "not-yet-offered", {}, {"offered": False}, OFFER - MINUTE, id="not even to who was never told of it"
+    ),
+    pytest.param("offer", {}, {"offered": False}, OFFER, id="the person is told first"),
+    pytest.param(
+        "offer", {}, {"offered": False, "downloaded": False}, OFFER, id="telling comes before downloading"
+    ),
+    pytest.param(
+        "offer",
+        {},
+        {"offered": False},
+        DEADLINE + HOUR,
+        id="even after the deadline the person is told first",
+    ),
+    pytest.param(
+        "download-ahead", {}, {"downloaded": False}, OFFER, id="it is fetched in the voluntary period"
+    ),
+    pytest.param(
+        "voluntary-period", {}, {}, DEADLINE - MINUTE, id="a minute before the deadline it still waits"
+    ),
+    pytest.param(
+        "voluntary-period",
+        {},
+        {"status": Status.UNKNOWN},
+        DEADLINE - MINUTE,
+        id="an unknown state is offered like an open one",
+    ),
+    pytest.param(
+        "back-too-late",
+        {},
+        {"returned_at": DEADLINE + HOUR},
+        DEADLINE + HOUR,
+        id="who was away at the deadline gets a countdown",
+    ),
+    pytest.param(
+        "back-too-late",
+        {},
+        {"returned_at": DEADLINE + HOUR, "failed_at": DEADLINE + HOUR},
+        DEADLINE + HOUR + 29 * MINUTE,
+        id="the countdown comes before a retry",
+    ),
+    pytest.param(
+        "failed-lately",
+        {},
+        {"failed_at": DEADLINE},
+        DEADLINE + 7 * HOUR,
+        id="a failed install is not tried again at once",
+    ),
+    pytest.param(
+        "failed-lately",
+        {},
+        {"failed_at": DEADLINE, "checked_at": None},
+        DEADLINE + 7 * HOUR,
+        id="a pause after a failure needs no check-in",
+    ),
+    pytest.param(
+        "no-recall-check", {}, {"checked_at": None}, DEADLINE, id="no force without ever having asked"
+    ),
+    pytest.param(
+        "no-recall-check",
+        {},
+        {"checked_at": DEADLINE - 24 * HOUR - MINUTE},
+        DEADLINE,
+        id="no force when the last answer is older than a day",
+    ),
+    pytest.param(
+        "no-recall-check",
+        {},
+        {"checked_at": DEADLINE - 25 * HOUR, "unanswered": True},
+        DEADLINE,
+        id="nor when the server was asked in vain just now",
+    ),
+    pytest.param(
+        "no-recall-check",
+        {},
+        {"checked_at": DEADLINE + HOUR},
+        DEADLINE,
+        id="an answer from the future is none: the clock was set back",
+    ),
+    pytest.param(
+        "last-recall-check", {}, {}, DEADLINE, id="a machine that last asked an hour ago asks once more"
+    ),
+    pytest.param(
+        "force", {}, {"checked_at": DEADLINE}, DEADLINE, id="asked just now: installed at the deadline"
+    ),
+    pytest.param(
+        "force",
+        {},
+        {"unanswered": True},
+        DEADLINE,
+        id="offline is no way out: asked in vain, but the last answer is of today",
+    ),
+    pytest.param(
+        "force",
+        {},
+        {"checked_at": DEADLINE, "downloaded": False},
+        DEADLINE,
+        id="what could not be downloaded ahead is tried all the same",
+    ),
+    pytest.param(
+        "force",
+        {},
+        {"checked_at": DEADLINE + HOUR + 30 * MINUTE, "returned_at": DEADLINE + HOUR},
+        DEADLINE + HOUR + 30 * MINUTE,
+        id="the countdown ends",
+    ),
+    pytest.param(
+        "force",
+        {},
+        {"checked_at": DEADLINE + 8 * HOUR, "failed_at": DEADLINE},
+        DEADLINE + 8 * HOUR,
+        id="eight hours after a failure it is tried again",
+    ),
+    pytest.param(
+        "force",
+        {},
+        {"checked_at": DEADLINE, "status": Status.UNKNOWN},
+        DEADLINE,
+        id="apt judges where we cannot tell",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "order", "standing", "now"), CASES)
+def test_the_table_decides(
+    rule: str, order: dict[str, object], standing: dict[str, object], now: datetime
+) -> None:
+    """P5.2, P5.3, P5.4, A3, A4, A5, A6, A7, A11."""
+    assert next_step(replace(ORDER, **order), replace(READY, **standing), now, LIMITS).rule.name == rule
+
+
+def test_every_row_has_a_case() -> None:
+    assert {case.values[0] for case in CASES} == {rule.name for rule in RULES}
+
+
+def test_every_row_can_be_reached_and_every_fact_decides_something() -> None:
+    reached = {first_row(facts).name for facts in everything()}
+    assert reached == {rule.name for rule in RULES}
+    assert {fact for rule in RULES for fact in rule.when} == set(Facts._fields)
+
+
+@pytest.mark.parametrize(
+    ("upper", "lower"), [pytest.param(a, b, id=f"{a.name} over {b.name}") for a, b in pairwise(RULES)]
+)
+def test_where_neighbours_overlap_the_upper_one_wins(upper: Rule, lower: Rule) -> None:
+    both = [facts for facts in everything() if applies(upper, facts) and applies(lower, facts)]
+    assert all(RULES.index(first_row(facts)) <= RULES.index(upper) for facts in both)
+    exclusive = {("restart-pending", "nothing-to-do")}
+    assert bool(both) != ((upper.name, lower.name) in exclusive)
+
+
+def test_no_case_at_all_forces_what_must_not_be_forced() -> None:
+    """P5.4, A5, A7, A11, over every combination of facts."""
+    for facts in everything():
+        if first_row(facts).then is Step.FORCE:
+            assert all((facts.released, facts.overdue, facts.offered, facts.asked_today, facts.asked_now))
+            assert not any((facts.recalled, facts.expired, facts.counting_down, facts.failed_lately))
+            assert facts.status in {Status.AFFECTED, Status.UNKNOWN}
+
+
+INSTANTS = st.integers(-40 * 86_400, 40 * 86_400).map(lambda seconds: DEADLINE + timedelta(seconds=seconds))
+STANDINGS = st.builds(
+    Standing,
+    status=st.sampled_from(Status),
+    offered=st.booleans(),
+    downloaded=st.booleans(),
+    checked_at=st.none() | INSTANTS,
+    unanswered=st.booleans(),
+    returned_at=st.none() | INSTANTS,
+    failed_at=st.none() | INSTANTS,
+)
+
+
+@given(STANDINGS, INSTANTS, INSTANTS)
+def test_force_is_never_before_its_time(standing: Standing, now: datetime, expires_at: datetime) -> None:
+    """P5.4, A5, A11 in instants."""
+    decision = next_step(replace(ORDER, expires_at=expires_at), standing, now, LIMITS)
+    if decision.step is Step.FORCE:
+        assert DEADLINE <= now < expires_at
+        assert standing.checked_at is not None
+        assert now - timedelta(hours=24) <= standing.checked_at <= now
+        assert standing.returned_at is None or now >= standing.returned_at + timedelta(minutes=30)
+
+
+@given(STANDINGS, INSTANTS)
+def test_what_waits_says_until_when_and_then_something_else_applies(
+    standing: Standing, now: datetime
+) -> None:
+    decision = next_step(ORDER, standing, now, LIMITS)
+    if decision.step in {Step.WAIT, Step.COUNT_DOWN}:
+        assert decision.until is not None
+        assert decision.until > now
+        later = next_step(ORDER, standing, decision.until, LIMITS)
+        assert (later.rule.name, later.until) != (decision.rule.name, decision.until)
+
+
+BACK = [
+    pytest.param(DEADLINE - HOUR, DEADLINE - MINUTE, False, id="before the deadline nobody is late"),
+    pytest.param(DEADLINE - 5 * MINUTE, DEADLINE, False, id="seen minutes before the deadline: it was there"),
+    pytest.param(DEADLINE - HOUR, DEADLINE + 3 * HOUR, True, id="silent over the deadline: it was away"),
+    pytest.param(DEADLINE + HOUR, DEADLINE + 9 * HOUR, False, id="away later: it was there at the deadline"),
+    pytest.param(None, DEADLINE, True, id="never seen before"),
+]
+
+
+@pytest.mark.parametrize(("passed_at", "now", "away"), BACK)
+def test_coming_back(passed_at: datetime | None, now: datetime, away: bool) -> None:
+    """A5."""
+    assert came_back(ORDER, OFFER, passed_at, now, LIMITS) is away
+
+
+def test_an_order_first_heard_of_after_its_deadline_counts_as_coming_back() -> None:
+    """A5: nobody at this machine could have seen it before."""
+    now = DEADLINE + HOUR
+    assert came_back(ORDER, now, now - MINUTE, now, LIMITS)
+
+
+def everything() -> Iterator[Facts]:
+    """Every combination of facts."""
+    values = [tuple(Status) if field == "status" else (False, True) for field in Facts._fields]
+    return (Facts(*combination) for combination in product(*values))
+
+
+def applies(rule: Rule, facts: Facts) -> bool:
+    """Read a row the plain way."""
+    return all(
+        getattr(facts, fact) in (wanted if isinstance(wanted, frozenset) else {wanted})
+        for fact, wanted in rule.when.items()
+    )
+
+
+def first_row(facts: Facts) -> Rule:
+    """Find the row that wins."""
+    return next(rule for rule in RULES if applies(rule, facts))
