@@ -1,0 +1,1 @@
+"""Enforcement points: where a machine is taken off the network and let back."""

@@ -1,0 +1,1 @@
+"""Safe checks over the network."""

@@ -1,0 +1,1 @@
+"""Signed orders (TUF): keys and roles, publishing on the server's side, verifying on the agent's."""
