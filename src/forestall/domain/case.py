@@ -108,11 +108,7 @@ def evidence_of(record: Record) -> list[Evidence]:
         (Witness.VPN, record.door_status, record.door_at),
         (Witness.PROBE, record.probe_status, record.probe_at),
     )
-    return [
-        Evidence(witness, status, at)
-        for witness, status, at in words
-        if status is not None and at is not None
-    ]
+    return [Evidence(witness, status, at) for witness, status, at in words if status and at]
 
 
 def verdict_of(record: Record, moment: Moment) -> Verdict:
