@@ -10,7 +10,7 @@ from forestall.domain.action import Action
 from forestall.domain.brakes import Held
 from forestall.domain.campaign import Campaign
 from forestall.domain.case import Moment, moment_of
-from forestall.domain.device import DeviceId, SiteId
+from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.events import EMPTY, Entry, Event, EventKind, Head, chain
 from forestall.domain.intent import Intent, intent_of
 from forestall.domain.order import CampaignId
@@ -111,6 +111,16 @@ class Tables:
     resumed_at: dict[CampaignId, datetime] = field(default_factory=dict[CampaignId, datetime])
     head: Head = EMPTY
     """The newest entry of the ledger that these tables reflect."""
+
+    def enlist(self, devices: Iterable[Device], campaign: CampaignId) -> None:
+        """Make the records that a campaign begins with; what the network knows of a machine comes along."""
+        known = {device: record for (_, device), record in self.records.items()}
+        for device in devices:
+            old = known.get(device.id)
+            self.records[campaign, device.id] = Record(
+                device.id, device.site, device.managed, bool(device.owner), device.protected,
+                seen_at=old.seen_at if old else None, heard_at=old.heard_at if old else None,
+            )  # fmt: skip
 
     def copy(self) -> "Tables":
         """Copy all tables."""

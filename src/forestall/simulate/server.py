@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from forestall.domain.action import Action
 from forestall.domain.brakes import halt_reason
-from forestall.domain.campaign import Campaign, Phase, Step, due, take
+from forestall.domain.campaign import Campaign, Phase, Step, due, halt, take
 from forestall.domain.device import DeviceId, SiteId
 from forestall.domain.events import Event, EventKind
 from forestall.domain.intent import Intent
@@ -115,8 +115,8 @@ class Server:
     def halt(self, id: CampaignId, why: str, actor: str) -> None:  # noqa: A002
         """Stop a campaign (A7)."""
         campaign = self.memory.tables.campaigns[id]
-        halted = replace(campaign, halted_at=self.timeline.now, halted_because=why)
-        self.change(halted, Event(EventKind.HALTED, actor, id, id, "halted", "A7", {"why": why}))
+        stopped = halt(campaign, why, self.timeline.now)
+        self.change(stopped, Event(EventKind.HALTED, actor, id, id, "halted", "A7", {"why": why}))
 
     # -- schedulers -------------------------------------------------------------------------------------------
 
