@@ -83,14 +83,14 @@ def s5(run: Run) -> Found:
 def s6(run: Run) -> Found:
     """Removals stay below the caps, across restarts and schedulers, but for what two people allowed (A8, A9)."""
     policy, server = run.server.memory.policy, run.server
-    fleet_cap = max(10, int(server.fleet * policy.removals_fleet_share))
+    fleet_cap = max(10, int(server.shared.fleet * policy.removals_fleet_share))
     begun: dict[object, Effect] = {}
     for effect in _of(run, Kind.CLOSED):
         begun.setdefault(effect.intent, effect)
     recent: list[Effect] = []
     for effect in begun.values():
         recent = [old for old in recent if effect.at - old.at < HOUR] + [effect]
-        site_cap = max(1, int(server.sites[effect.site] * policy.removals_site_share))
+        site_cap = max(1, int(server.shared.sites[effect.site] * policy.removals_site_share))
         for what, count, cap in (
             ("in a minute", sum(effect.at - old.at < MINUTE for old in recent), policy.removals_a_minute),
             ("at a site in an hour", sum(old.site == effect.site for old in recent), site_cap),

@@ -9,8 +9,8 @@ from forestall.domain.events import Entry, EventKind
 from forestall.domain.intent import intent_of
 from forestall.domain.order import CampaignId
 from forestall.domain.record import Outcome, Receipt
+from forestall.simulate.hands import CARRIED_OUT
 from forestall.simulate.memory import Deed, Memory, Stored, key_of
-from forestall.simulate.scheduler import CARRIED_OUT
 from forestall.simulate.server import Server
 
 
@@ -33,7 +33,7 @@ def _bring_back(server: Server, entry: Entry) -> None:
     if event.kind is EventKind.CAMPAIGN_STARTED and campaign is None:
         started = memory.outside.started[CampaignId(event.campaign)]
         tables.campaigns[started.id] = started
-        tables.enlist(server.world.company.devices, started.id)
+        tables.enlist(server.shared.world.company.devices, started.id)
     elif campaign is None:
         return
     elif event.kind is EventKind.PHASE_CHANGED:

@@ -7,7 +7,7 @@ from random import Random
 
 from forestall.domain.campaign import Step
 from forestall.domain.policy import DAY, MINUTE, Policy
-from forestall.simulate import agent
+from forestall.simulate import agent, life
 from forestall.simulate.company import Company, make_company
 from forestall.simulate.core import Core
 from forestall.simulate.desk import Desk
@@ -67,7 +67,7 @@ def run(
     tested_after = timeline.seconds(20 * 3600, 40 * 3600)
     faults = _faults(scenario, begins + tested_after, ends, seed) if stormy else no_faults(ends)
     server, world = _assemble(company, faults, timeline, history, core or Core())
-    world.populate()
+    life.populate(world)
     Staff(timeline, world, server, scenario).begin(tested_after)
     _unleash(faults, timeline, world, server)
     curve: list[Point] = []
@@ -159,7 +159,7 @@ def _calm(world: World) -> None:
         machine.skew = timedelta()
         if not (machine.on and machine.connected):
             machine.on = True
-            world.knock(machine)
+            life.knock(world, machine)
 
 
 def _measure(timeline: Timeline, world: World, curve: list[Point]) -> None:
