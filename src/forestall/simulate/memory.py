@@ -195,7 +195,9 @@ class Memory:
         return self.tables.head.sequence < self.outside.head.sequence
 
     def put(self, key: Key, record: Record, now: datetime) -> None:
-        """Keep a record and let it be looked at."""
+        """Keep a record and let it be looked at, if anything has changed."""
+        if record is self.tables.records.get(key):
+            return
         self.tables.records[key] = record
         if record.quarantined_at is not None:
             self.tables.off[key] = None
