@@ -35,8 +35,8 @@ class Effect(NamedTuple):
     """The ledger outside named it before it happened."""
     again: bool
     """It had been done already."""
-    unreplayed: bool
-    """The database was a backup that nobody had replayed."""
+    restored_at: datetime | None
+    """Since when the database was a backup that nobody had replayed."""
     protected: bool
     exempt: bool
     clean_since: datetime | None

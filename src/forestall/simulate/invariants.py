@@ -116,7 +116,10 @@ def s7(run: Run) -> Found:
 def s8(run: Run) -> Found:
     """On a restored backup nobody is warned, forced after asking, or removed before the replay (A12)."""
     for effect in _of(run, Kind.CLOSED, Kind.WARNED, Kind.FORCED):
-        if effect.unreplayed and (effect.told or effect.kind is not Kind.FORCED):
+        if effect.restored_at is None or (effect.kind is Kind.FORCED and not effect.told):
+            continue
+        # An agent's last question may be a minute old (A7).
+        if effect.kind is not Kind.FORCED or effect.at - effect.restored_at > _SLACK:
             yield effect.at, f"{effect.device} was {effect.kind} on an older backup"
 
 

@@ -139,8 +139,12 @@ class Memory:
     outside: Outside = field(default_factory=Outside)
     tables: Tables = field(default_factory=Tables)
     lease: Lease = field(default_factory=Lease)
+    restored_at: datetime | None = None
+    """A backup was last put back."""
     held: dict[Key, tuple[Held, datetime]] = field(default_factory=dict[Key, tuple[Held, datetime]])
     """What a brake holds now, and since when."""
+    waiting: dict[Key, tuple[int, datetime]] = field(default_factory=dict[Key, tuple[int, datetime]])
+    """Since when a brake has kept a machine's removal waiting, however often it was checked again; by episode."""
     look_at: dict[Key, datetime] = field(default_factory=dict[Key, datetime])
     """When a record is worth a look; only a hint."""
     _queue: list[tuple[datetime, Key]] = field(default_factory=list[tuple[datetime, Key]])
@@ -227,10 +231,11 @@ class Memory:
             self.outside.intended.add(key)
             self.outside.ordered.add((key.campaign, key.device, key.action))
 
-    def restore(self, backup: Tables) -> None:
+    def restore(self, backup: Tables, now: datetime) -> None:
         """Put a backup back: everything since is gone, but not the ledger outside."""
-        self.tables = backup.copy()
+        self.tables, self.restored_at = backup.copy(), now
         self.held.clear()
+        self.waiting.clear()
         self.look_at.clear()
         self._queue.clear()
         self._moments.clear()

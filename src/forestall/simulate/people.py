@@ -150,7 +150,7 @@ class Staff:
             for key, (held, since) in memory.held.items()
             if held.intent.action is Action.QUARANTINE
             and held.brake.startswith("removals")
-            and now - since > 20 * MINUTE
+            and now - since > 5 * MINUTE
         ]
         if not waiting or not self.timeline.chance(0.5):
             return

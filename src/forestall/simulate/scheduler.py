@@ -87,6 +87,9 @@ class Scheduler:
         memory, key = self._shared.memory, (held.intent.campaign, held.intent.device)
         since = memory.held[key][1] if key in memory.held else now
         memory.held[key] = (held, since)
+        episode = memory.tables.records[key].episode
+        if held.intent.action is Action.QUARANTINE and memory.waiting.get(key, (-1, now))[0] != episode:
+            memory.waiting[key] = (episode, now)
         again_at = now + (5 * MINUTE if held.paragraph == "A12" else MINUTE)
         if held.brake == "wave":
             campaign = memory.tables.campaigns[held.intent.campaign]
@@ -98,9 +101,12 @@ class Scheduler:
 
     def _let_go(self, intent: Intent, now: datetime) -> None:
         key = (intent.campaign, intent.device)
-        _, since = self._shared.memory.held.pop(key, (None, now))
+        memory = self._shared.memory
+        memory.held.pop(key, None)
         if intent.action is Action.QUARANTINE:
-            self._shared.held_time[key] = now - since
+            episode, since = memory.waiting.pop(key, (-1, now))
+            current = memory.tables.records[key].episode
+            self._shared.held_time[key] = now - since if episode == current else timedelta()
 
     # -- write ------------------------------------------------------------------------------------------------
 

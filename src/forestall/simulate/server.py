@@ -196,7 +196,7 @@ class Server:
     def restore(self, backup: Tables, down: timedelta) -> None:
         """Somebody puts an older database back; the ledger outside knows better."""
         self.kill(down)
-        self.memory.restore(backup)
+        self.memory.restore(backup, self.timeline.now)
         self.shared.held_time.clear()
         self.memory.write(
             [Event(EventKind.RESTORED, "operator", "database", paragraph="A12")], self.timeline.now

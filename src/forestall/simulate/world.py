@@ -170,7 +170,7 @@ class World:
                 self.now, kind, machine.id, machine.device.site, campaign, key, lease.epoch, memory.lease.epoch,
                 recorded=outside.names(key, machine.id, campaign),
                 again=again,
-                unreplayed=memory.unreplayed,
+                restored_at=memory.restored_at if memory.unreplayed else None,
                 protected=machine.device.protected,
                 exempt=exempt_until is not None and self.now < exempt_until,
                 clean_since=truth.clean_since,
