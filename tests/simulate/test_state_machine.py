@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from domain.made import DAY, HOUR, MINUTE, POLICY, START, VOLUNTARY
+from domain.made import DAY, DEADLINE, ENFORCING, HOUR, MINUTE, POLICY, START, VOLUNTARY
 from forestall.domain.action import Action
 from forestall.domain.brakes import Load, brake
 from forestall.domain.campaign import Campaign, Step, due, halt, resume, take
@@ -49,6 +49,16 @@ class Company(RuleBasedStateMachine):
         self.ordered: set[tuple[object, ...]] = set()
         self.closed: set[DeviceId] = set()
         self.mail = Outcome.DONE
+
+    @initialize(late=st.booleans())
+    def the_company_is_met(self, late: bool) -> None:
+        """At the distribution, or when the deadline has passed and everybody knows."""
+        if not late:
+            return
+        self.now, self.campaign = DEADLINE + HOUR, ENFORCING
+        for name, record in self.records.items():
+            told = record._replace(announced_at=START, offered_at=START if record.managed else None)
+            self.records[name] = told._replace(heard_at=self.now if record.managed else None)
 
     # -- what happens out there
 
@@ -183,6 +193,6 @@ class Company(RuleBasedStateMachine):
 
 
 Company.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 test_whatever_comes_in_whatever_order = Company.TestCase
