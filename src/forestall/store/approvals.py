@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from forestall.domain.approval import Matter, Request
 from forestall.domain.device import DeviceId, SiteId
@@ -127,7 +127,7 @@ def exemptions(con: Connection, now: datetime, campaign: str = "") -> list[Exemp
             table.c.by,
             table.c.approved_by,
         )
-        .distinct(table.c.subject, table.c.campaign)
+        .ext(distinct_on(table.c.subject, table.c.campaign))
         .where(table.c.matter == Matter.EXEMPT, table.c.approved_at.is_not(None))
         .order_by(table.c.subject, table.c.campaign, table.c.approved_at.desc())
         .subquery()
