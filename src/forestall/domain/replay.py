@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from forestall.domain.campaign import Campaign
+from forestall.domain.case import evidence_of
 from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.events import Entry, EventKind, JsonValue
 from forestall.domain.evidence import Evidence, Status, Witness
@@ -135,16 +136,12 @@ def replayed(record: Record, changes: Iterable[Change], since: datetime) -> Reco
 
     What witnesses have said after the restore comes after what was lost, not before: a lost word is not older than it.
     """
-    later = {
-        pair: (getattr(record, pair[0]), at)
-        for pair in WITNESS_COLUMNS.values()
-        if (at := getattr(record, pair[1])) is not None and at > since
-    }
-    blank = dict.fromkeys(column for pair in later for column in pair)
+    later = [word for word in evidence_of(record) if word.observed_at > since]
+    blank = dict.fromkeys(column for word in later for column in WITNESS_COLUMNS[word.witness])
     told = record._replace(**blank)  # type: ignore[arg-type]  # dated words
     for change in changes:
         told = change(told)
-    for pair, (status, at) in later.items():
-        if (known := getattr(told, pair[1])) is None or known < at:
-            told = told._replace(**{pair[0]: status, pair[1]: at})
+    for word in sorted(later, key=lambda word: word.observed_at):
+        if getattr(told, WITNESS_COLUMNS[word.witness][1]) != word.observed_at:
+            told = after_evidence(told, word)  # one that is older than what was told changes nothing
     return told

@@ -129,7 +129,7 @@ def test_two_machines_of_one_name_are_told_apart(installation: Installation):
     with installation.database.begin() as con:
         known = devices.get(con, MANAGED[0])
         devices.save(con, [Device(DeviceId("m98"), known.name, known.site, managed=True)])
-    with pytest.raises(InputError, match="2 machines are called .* m00, m98"):
+    with pytest.raises(InputError, match=r"2 machines are called .* m00, m98"):
         ask_exemption(installation, "m00.example", name, WEEK, "aiko", NOW)
 
 

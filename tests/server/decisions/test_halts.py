@@ -108,7 +108,7 @@ def test_a_halt_that_comes_while_a_pass_runs_is_not_lost(
         held = lease.acquire(con, "decide", "me", company.DEADLINE, MINUTE)
         stale = campaigns.active(con)
     halt_campaign(installation.database, name, "printers stop", "aiko", company.DEADLINE)
-    monkeypatch.setattr(campaigns, "active", lambda con: stale)  # read before the halt
+    monkeypatch.setattr(campaigns, "active", lambda _: stale)  # read before the halt
     (passed,) = run_pass(installation.database, held, company.DEADLINE, POLICY)
     assert passed.ordered[Action.INSTALL] == 0
     with installation.database.begin() as con:
