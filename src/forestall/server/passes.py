@@ -50,7 +50,7 @@ def run_pass(
             with database.begin() as con:
                 _move(con, lease, each, now)
         with database.begin() as con:
-            campaign = campaigns.locked(con, each.id)
+            campaign = campaigns.get(con, each.id)
             if campaign is not None:
                 done.append(_decide(con, lease, campaign, now, policy, observing))
     return done
@@ -88,6 +88,9 @@ def _decide(
         _halt(con, lease, campaign, why, now)
         return Passed(campaign.id, len(found), Counter(), Counter())
     braked = decided(con, campaign, found, now, policy, observing)
+    if not campaigns.unchanged(con, campaign):
+        # Somebody halted or moved it meanwhile, and nobody had to wait for us: the next turn decides anew (A7).
+        return Passed(campaign.id, len(found), Counter(), Counter())
     new = intents.order(con, lease, braked.permitted, now)
     approvals.spend(con, campaign.id, braked.spent)
     intents.hold(con, campaign.id, _listed(braked.held), lease.holder, now)
@@ -122,6 +125,8 @@ def _move(con: Connection, lease: Lease, stale: Campaign, now: datetime) -> None
 def _halt(con: Connection, lease: Lease, campaign: Campaign, why: str, now: datetime) -> None:
     """Stop a campaign whose installs fail or silence machines (A7)."""
     _fence(con, lease)
+    if campaigns.locked(con, campaign.id) != campaign:
+        return
     event = Event(EventKind.HALTED, lease.holder, campaign.id, "", "halted", "A7", {"why": why})
     changed(con, campaign, halted(campaign, why, now), event, now)
 

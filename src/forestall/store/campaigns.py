@@ -33,8 +33,13 @@ def get(con: Connection, campaign: str) -> Campaign | None:
 
 def locked(con: Connection, campaign: str) -> Campaign | None:
     """Read one campaign to change it; nobody else changes it until this transaction ends."""
-    found = _read(con, select(table).where(table.c.id == campaign).with_for_update())
+    found = _read(con, select(table).where(table.c.id == campaign).with_for_update(key_share=True))
     return found[0] if found else None
+
+
+def unchanged(con: Connection, campaign: Campaign) -> bool:
+    """Say whether a campaign is still what was read, and keep it so until this transaction ends."""
+    return _read(con, select(table).where(table.c.id == campaign.id).with_for_update(read=True)) == [campaign]
 
 
 def everything(con: Connection) -> list[Campaign]:
@@ -61,7 +66,7 @@ def active(con: Connection) -> list[Campaign]:
 def contained(con: Connection, pack: CampaignId) -> list[Campaign]:
     """Read the open campaigns that a service pack's campaign contains, to change them (P7.2)."""
     statement = select(table).where(table.c.rolled_up_by == pack, table.c.phase.not_in(_ENDED))
-    return _read(con, statement.order_by(table.c.id).with_for_update())
+    return _read(con, statement.order_by(table.c.id).with_for_update(key_share=True))
 
 
 def ordered(con: Connection, device: DeviceId, now: datetime) -> list[tuple[Campaign, datetime]]:

@@ -5,8 +5,7 @@ from dataclasses import replace
 import pytest
 
 from domain.made import DAY, DEADLINE, ENFORCING, HOUR, MINUTE, POLICY, START
-from forestall.domain.action import Action
-from forestall.domain.campaign import resumed
+from forestall.domain.campaign import Phase, resumed
 from forestall.domain.device import DeviceId, SiteId
 from forestall.domain.errors import InputError
 from forestall.domain.events import EventKind
@@ -15,7 +14,7 @@ from forestall.domain.record import Record
 from forestall.server.operators import halt_campaign, resume_campaign
 from forestall.server.passes import run_pass
 from forestall.server.wiring import Installation
-from forestall.store import campaigns, lease, ledger
+from forestall.store import campaigns, lease, ledger, records
 from server.decisions import company
 from server.decisions.company import MANAGED, World, campaign, turn
 
@@ -97,23 +96,29 @@ def test_after_a_resume_only_new_failures_halt_again(installation: Installation)
     assert len(halts(installation)) == 1
 
 
-def test_a_halt_that_comes_while_a_pass_runs_is_not_lost(
+def test_a_halt_that_comes_while_a_pass_runs_waits_for_nobody_and_holds(
     installation: Installation, monkeypatch: pytest.MonkeyPatch
 ):
-    """A7: the pass reads the campaign again, locked, before it decides."""
+    """A7: it is not overwritten by what the pass had read, and that pass orders nothing any more."""
     name = campaign(installation).id
     world = World(installation.database)
     world.hear(name, MANAGED, company.DEADLINE)
+    turn(installation, world, company.DEADLINE - DAY)
+    real = records.gather
+
+    def halted_meanwhile(con, campaign):
+        found = real(con, campaign)
+        halt_campaign(installation.database, name, "printers stop", "aiko", company.DEADLINE)
+        return found
+
     with installation.database.begin() as con:
         held = lease.acquire(con, "decide", "me", company.DEADLINE, MINUTE)
-        stale = campaigns.active(con)
-    halt_campaign(installation.database, name, "printers stop", "aiko", company.DEADLINE)
-    monkeypatch.setattr(campaigns, "active", lambda _: stale)  # read before the halt
+    monkeypatch.setattr(records, "gather", halted_meanwhile)
     (passed,) = run_pass(installation.database, held, company.DEADLINE, POLICY)
-    assert passed.ordered[Action.INSTALL] == 0
+    assert passed.ordered == {}
     with installation.database.begin() as con:
         found = campaigns.get(con, name)
-    assert found.halted_because == "printers stop"
+    assert (found.phase, found.halted_because) == (Phase.ENFORCING, "printers stop")
 
 
 def test_what_the_process_refuses_is_refused_with_the_next_step(installation: Installation):
