@@ -14,15 +14,16 @@ from domain.made import DAY, HOUR, MINUTE, START
 from forestall import protocol
 from forestall.domain.action import Action
 from forestall.domain.approval import Matter
-from forestall.domain.campaign import Step
+from forestall.domain.campaign import Phase, Step
 from forestall.domain.errors import InputError
 from forestall.domain.events import Event, EventKind, Head, verify
+from forestall.domain.evidence import Status
 from forestall.server.agents import AgentDesk
 from forestall.server.approvals import approve, ask, waiting
 from forestall.server.machines import Terms, ask_exemption, end_exemption, exemptions, protect
 from forestall.server.operators import halt_campaign, make_token, move_campaign, resume_campaign
 from forestall.server.watermark import RESTORED, Watermark
-from forestall.store import approvals, campaigns, devices, ledger
+from forestall.store import approvals, campaigns, devices, ledger, records
 from forestall.store.database import Database
 from forestall.store.server_user import ROLE, programs
 from server.decisions.company import (
@@ -161,6 +162,7 @@ def refused(why: str) -> Iterator[None]:
 
 
 def replay(site: Site, now: datetime):
+    site.installation.watermark.notice(site.database, now)
     asked = ask(site.installation, Matter.REPLAY, "the disk died", "aiko", now)
     return approve(site.installation, asked.number, "ben", now).replay
 
@@ -222,6 +224,47 @@ def test_until_its_replay_the_server_observes_and_releases_and_does_no_harm(site
     assert desk.check_in(MANAGED[0], message, now + 6 * HOUR).orders == []
     replay(site, now + 6 * HOUR)
     assert [order.campaign for order in desk.check_in(MANAGED[0], message, now + 7 * HOUR).orders] != []
+
+
+def test_a_restored_server_lets_no_deadline_pass_and_halts_nothing(site: Site):
+    """A12: the backup does not know that the campaign was closed since, nor who has answered."""
+    name = campaign(site.installation).id
+    site.turn(START)
+    backup = site.back_up()
+    move_campaign(site.database, name, Step.CLOSE, "aiko", START + DAY)
+    site.turn(START + DAY)
+    site.put_back(backup)
+    live(site.installation, site.world, DEADLINE, DEADLINE + HOUR, 10 * MINUTE)
+    with site.database.begin() as con:
+        assert campaigns.get(con, name).phase is Phase.VOLUNTARY
+    replay(site, DEADLINE + HOUR)
+    with site.database.begin() as con:
+        assert campaigns.get(con, name).phase is Phase.CLOSED
+
+
+def test_attempts_and_fresh_starts_are_told_although_the_word_is_the_same(site: Site):
+    """A4, P6.3: failures are counted, and a clean word that was only repeated ends an episode."""
+    name = campaign(site.installation).id
+    at = START + DAY
+    backup = site.back_up()
+    site.turn(at)
+    site.world.hear(name, MANAGED[:1], at, failures=2)
+    site.world.hear(name, MANAGED[:1], at + MINUTE, failures=3)
+    with site.database.begin() as con:
+        fixed = {UNMANAGED[6]: lambda record: record._replace(
+            probe_status=Status.FIXED, probe_at=at, warning_at=at, warned_at=at
+        )}  # fmt: skip
+        records.revise(con, name, fixed)
+    site.world.see(name, UNMANAGED[6:7], at + HOUR)
+    site.turn(at + HOUR)
+    before = [record_of(site.installation, name, each) for each in (MANAGED[0], UNMANAGED[6])]
+    assert (before[0].failures, before[0].failing_since, before[1].episode) == (3, at, 1)
+    site.put_back(backup)
+    with site.database.begin() as con:
+        records.revise(con, name, fixed)
+    replay(site, at + 2 * HOUR)
+    after = [record_of(site.installation, name, each) for each in (MANAGED[0], UNMANAGED[6])]
+    assert (after[0].failures, after[0].failing_since, after[1].episode) == (3, at, 1)
 
 
 def test_what_was_observed_before_the_replay_is_kept(site: Site):
