@@ -12,6 +12,7 @@ from functools import partial
 from forestall.domain.campaign import Campaign
 from forestall.domain.case import evidence_of
 from forestall.domain.device import Device, DeviceId, SiteId
+from forestall.domain.errors import InputError
 from forestall.domain.events import Entry, EventKind, JsonValue
 from forestall.domain.evidence import Evidence, Status, Witness
 from forestall.domain.intent import Intent, intent_of
@@ -58,10 +59,20 @@ class Retold:
 
 
 def retell(entries: Iterable[Entry], campaigns: Iterable[Campaign]) -> Retold:
-    """Go through the ledger from the entry behind the backup's last."""
+    """Go through the ledger from the entry behind the backup's last.
+
+    Raises:
+        InputError: an entry does not say what entries of its kind say.
+    """
     story = Retold({campaign.id: campaign for campaign in campaigns})
     for entry in entries:
-        _tell(story, entry)
+        try:
+            _tell(story, entry)
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"entry {entry.sequence} ({entry.event.kind})"
+            raise InputError(
+                f"The ledger's {what} cannot be told again: {error!r}. Nothing was changed."
+            ) from error
     return story
 
 
@@ -77,7 +88,7 @@ def _tell(story: Retold, entry: Entry) -> None:
             for device, status in _named(body["machines"]):
                 story.enlisted[name].setdefault(device, (status, entry.at))
         case EventKind.STATUS_CHANGED:
-            story.changes[name][subject].append(partial(_after_word, entry=entry))
+            story.changes[name][subject].append(_word(entry))
         case EventKind.EXEMPTED:
             until = datetime.fromisoformat(str(body["until"]))
             story.changes[name][subject].append(partial(_after_exemption, until=until))
@@ -122,13 +133,17 @@ def _after_exemption(record: Record, until: datetime) -> Record:
     return record._replace(exempt_until=until)
 
 
-def _after_word(record: Record, entry: Entry) -> Record:
+def _word(entry: Entry) -> Change:
     body = entry.event.body or {}
     at = datetime.fromisoformat(str(body["observed_at"])) if "observed_at" in body else entry.at
-    record = after_evidence(record, Evidence(Witness(entry.event.actor), Status(str(body["status"])), at))
-    if "failures" not in body:
-        return record
-    return after_attempts(record, int(str(body["failures"])), at, forced=bool(body["forced"]))
+    said = Evidence(Witness(entry.event.actor), Status(str(body["status"])), at)
+    failures = int(str(body["failures"])) if "failures" in body else None
+    return partial(_after_word, said=said, failures=failures, forced=bool(body.get("forced")))
+
+
+def _after_word(record: Record, said: Evidence, failures: int | None, forced: bool) -> Record:
+    record = after_evidence(record, said)
+    return record if failures is None else after_attempts(record, failures, said.observed_at, forced=forced)
 
 
 def replayed(record: Record, changes: Iterable[Change], since: datetime) -> Record:

@@ -74,14 +74,11 @@ def _bring_back(con: Connection, story: Retold, since: datetime) -> int:
         campaigns.save(con, campaign)
     for entry in story.decisions:
         _bring_back_decision(con, entry)
-    for name, machines in story.enlisted.items():
+    for name in story.campaigns:
+        machines, told = story.enlisted[name], story.changes[name]
         records.bring_back(con, name, [(device, *word) for device, word in machines.items()])
-    for name, by_device in story.changes.items():
-        records.revise(
-            con,
-            name,
-            {d: partial(replayed, changes=changes, since=since) for d, changes in by_device.items()},
-        )
+        changes = {d: partial(replayed, changes=history, since=since) for d, history in told.items()}
+        records.revise(con, name, changes)
     for campaign_id, count in _removals(con, story).items():
         approvals.spend(con, campaign_id, count)
     return intents.bring_back(con, story.ordered, story.answered)

@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -15,6 +16,7 @@ from forestall import protocol
 from forestall.domain.action import Action
 from forestall.domain.approval import Matter
 from forestall.domain.campaign import Phase, Step
+from forestall.domain.device import DeviceId
 from forestall.domain.errors import InputError
 from forestall.domain.events import Event, EventKind, Head, verify
 from forestall.domain.evidence import Status
@@ -22,8 +24,9 @@ from forestall.server.agents import AgentDesk
 from forestall.server.approvals import approve, ask, waiting
 from forestall.server.machines import Terms, ask_exemption, end_exemption, exemptions, protect
 from forestall.server.operators import halt_campaign, make_token, move_campaign, resume_campaign
+from forestall.server.passes import run_pass
 from forestall.server.watermark import RESTORED, Watermark
-from forestall.store import approvals, campaigns, devices, ledger, records
+from forestall.store import approvals, campaigns, devices, lease, ledger, records
 from forestall.store.database import Database
 from forestall.store.server_user import ROLE, programs
 from server.decisions.company import (
@@ -433,6 +436,44 @@ def test_a_machine_enrolled_since_the_backup_is_known_again_and_must_enrol_anew(
     with site.database.begin() as con:
         assert devices.get(con, answer.device).site == "bonn"
     assert AgentDesk(site.database, site.installation.policy).identify(answer.device, answer.secret) is None
+
+
+def test_what_is_told_of_a_machine_that_nobody_knows_stops_no_turn(site: Site):
+    """A12: a replay can tell of machines that are in no entry; their open orders are dropped, and said to be."""
+    name = until_the_backup(site)
+    site.world.affected |= set(REMOVED)
+    backup = site.back_up()
+    with site.database.begin() as con:
+        known = devices.get(con, REMOVED[0])
+        devices.save(con, [replace(known, id=DeviceId("new"), name="new")])
+        records.enlist(con, name, {DeviceId("new"): Status.UNKNOWN}, BACKUP)
+        held = lease.acquire(con, "decide", "me", BACKUP + HOUR, MINUTE)
+    run_pass(site.database, held, BACKUP + HOUR, site.installation.policy)
+    site.installation.watermark.ship(site.database)
+    site.put_back(backup)
+    site.turn(BACKUP + 2 * HOUR)
+    replay(site, BACKUP + 2 * HOUR)
+    site.turn(BACKUP + 3 * HOUR)
+    said = [
+        e.event.body["detail"]
+        for e in site.entries()
+        if e.event.subject == "new" and "detail" in e.event.body
+    ]
+    assert said == ["its machine or campaign is not known"]
+
+
+def test_an_entry_that_cannot_be_told_again_is_named(site: Site):
+    name = until_the_backup(site)
+    backup = site.back_up()
+    with site.database.begin() as con:
+        said = Event(EventKind.STATUS_CHANGED, "stranger", REMOVED[0], name, body={"status": "fixed"})
+        number = ledger.append(con, [said], BACKUP).sequence
+    site.turn(BACKUP + HOUR)
+    site.put_back(backup)
+    before = site.rows("record")
+    with refused(f"entry {number} .status_changed. cannot be told again"):
+        replay(site, BACKUP + 2 * HOUR)
+    assert site.rows("record") == before
 
 
 def test_a_ledger_outside_that_does_not_hold_changes_nothing(site: Site):
