@@ -61,7 +61,6 @@ def up(
     from forestall.server.overview import overview
     from forestall.server.settings import split_bind
     from forestall.server.triage import triage
-    from forestall.server.watermark import Watermark
     from forestall.server.wiring import opened
     from forestall.simulate.showcase import Showcase
     from forestall.web.app import make_app
@@ -78,8 +77,7 @@ def up(
             showcase = Showcase(installation.settings.directory / "demo")
             pages["/company"] = showcase.overview
             stack.callback(showcase.stop)
-        watermark = Watermark(installation.settings.directory / "ledger.jsonl")
-        clockwork = Clockwork(database, policy, SIMULATED, watermark, utc_now, every)
+        clockwork = Clockwork(database, policy, SIMULATED, installation.watermark, utc_now, every)
         stack.callback(clockwork.stop)
         clockwork.start()
         address = split_bind(bind or installation.settings.bind)

@@ -54,12 +54,17 @@ def _dropped(
     dropped: list[tuple[Intent, Receipt]] = []
     for name, wanted in by_campaign.items():
         campaign = campaigns.get(con, name)
-        if campaign is None:
-            continue
-        moment = moment_of(campaign, now, policy)
+        moment = moment_of(campaign, now, policy) if campaign else None
         found = {each.device: each for each in records.some(con, name, [intent.device for intent in wanted])}
         for intent in wanted:
-            rule = still_wanted(intent.action, case_of(found[intent.device], moment))
+            record = found.get(intent.device)
+            if record is None or moment is None:
+                # A replay can tell of a machine that no ledger describes.
+                dropped.append(
+                    (intent, Receipt(Outcome.DROPPED, now, "its machine or campaign is not known"))
+                )
+                continue
+            rule = still_wanted(intent.action, case_of(record, moment))
             if rule is not None:
                 dropped.append((intent, Receipt(Outcome.DROPPED, now, f"{rule.name}: {rule.meaning}")))
     return dropped

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from forestall.domain.level import Level
 from forestall.domain.remediation import RemediationId
@@ -53,7 +54,8 @@ def save(con: Connection, rating: Rating) -> None:
 
 def newest(con: Connection) -> Sequence[Rating]:
     """Read the rating in force of every rated update."""
-    statement = select(table).distinct(table.c.remediation).order_by(table.c.remediation, table.c.id.desc())
+    statement = select(table).order_by(table.c.remediation, table.c.id.desc())
+    statement = statement.ext(distinct_on(table.c.remediation))
     return [
         Rating(
             RemediationId(row.remediation),
