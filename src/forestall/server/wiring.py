@@ -1,6 +1,6 @@
 """Puts an installation together: settings, policy, database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ class Installation:
     settings: Settings
     policy: Policy
     database: Database
+    tend: Callable[[], object]
+    """To be called now and then by who stays: starts the embedded database again where it has ended."""
 
 
 @contextmanager
@@ -33,11 +35,11 @@ def opened(directory: Path | None = None) -> Iterator[Installation]:
     if settings.database_url != EMBEDDED:
         with Database(settings.database_url) as database:
             database.migrate()
-            yield Installation(settings, policy, database)
+            yield Installation(settings, policy, database, lambda: None)
         return
     with (
         Embedded(settings.directory / "database", settings.database_user) as embedded,
         Database(embedded.url) as database,
     ):
         database.migrate()
-        yield Installation(settings, policy, database)
+        yield Installation(settings, policy, database, embedded.start)
