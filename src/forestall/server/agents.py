@@ -41,6 +41,7 @@ class AgentDesk:
             if made is None:
                 return None
             device, secret = made
+            devices.heard(con, [Contact(device.id, now, request.agent_version, boot_id="", sequence=0)])
             body = {"name": device.name, "site": device.site}
             ledger.append(con, [Event(EventKind.DEVICE_ENROLLED, "agent", device.id, body={**body})], now)
         return protocol.EnrolAnswer(device=device.id, secret=secret)
