@@ -81,7 +81,7 @@ class Watermark:
     def ship(self, database: Database) -> None:
         """Append what is new, so that it is on disk before this returns; several processes may do so."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a+b") as file:
+        with open(self.path, "a+b", opener=_private) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             tail = _tail(file)
             after = self._head(tail.line)
@@ -126,3 +126,8 @@ def _tail(file: BinaryIO) -> _Tail:
         if (end >= 0 and begin >= 0) or length == size:
             return _Tail(found[begin + 1 : max(end, 0)], size - length + end + 1)
         length = min(size, 2 * length)
+
+
+def _private(path: str, flags: int) -> int:
+    """Open, or make readable by us alone: the file names machines and people."""
+    return os.open(path, flags | os.O_CREAT, 0o600)

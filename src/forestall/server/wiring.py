@@ -1,6 +1,6 @@
 """Puts an installation together: settings, policy, database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ class Installation:
     settings: Settings
     policy: Policy
     database: Database
+    tend: Callable[[], object]
+    """To be called now and then by who stays: starts the embedded database again where it has ended."""
 
     @property
     def watermark(self) -> Watermark:
@@ -39,13 +41,13 @@ def opened(directory: Path | None = None) -> Iterator[Installation]:
     policy = load_policy(settings.policy) if settings.policy else Policy()
     if settings.database_url != EMBEDDED:
         with Database(settings.database_url) as database:
-            yield _ready(Installation(settings, policy, database))
+            yield _ready(Installation(settings, policy, database, lambda: None))
         return
     with (
         Embedded(settings.directory / "database", settings.database_user) as embedded,
         Database(embedded.url) as database,
     ):
-        yield _ready(Installation(settings, policy, database))
+        yield _ready(Installation(settings, policy, database, embedded.start))
 
 
 def _ready(installation: Installation) -> Installation:
