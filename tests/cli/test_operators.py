@@ -76,7 +76,10 @@ def test_the_life_of_a_campaign_from_the_command_line(forestall: Shell):
     assert forestall("campaign", "close", "openssl-1", "--json").json["phase"] == "closed"
     assert forestall("campaign", "ls", "--json").json[0]["phase"] == "closed"
     again = forestall("campaign", "withdraw", "openssl-1", code=1)
-    assert again.err == "forestall: openssl-1 is closed: there is no step “withdraw” from there\n"
+    assert again.err == (
+        "forestall: openssl-1 is closed: there is no step “withdraw” from there. "
+        "It has ended; start another one: forestall campaign start\n"
+    )
     kinds = [
         entry["event"]["kind"]
         for entry in forestall("ledger", "show", "--campaign", "openssl-1", "--json").json
@@ -95,6 +98,8 @@ def test_the_same_for_people(forestall: Shell):
         in forestall("campaign", "start", OPENSSL, "--testing").out
     )
     assert forestall("campaign", "distribute", "openssl-1").out == "openssl-1: voluntary\n"
+    assert "openssl-1 drives" in forestall("campaign", "start", OPENSSL).err, "P5.5: one channel"
+    assert forestall("campaign", "close", "openssl-1").out == "openssl-1: closed\n"
     assert "runs; voluntary until" in forestall("campaign", "start", OPENSSL, "--voluntary", "20s").out
     assert (
         "openssl-2 is halted. Next: forestall campaign resume openssl-2"
@@ -102,7 +107,7 @@ def test_the_same_for_people(forestall: Shell):
     )
     assert forestall("campaign", "resume", "openssl-2").out == "openssl-2 goes on.\n"
     assert "openssl-2" in forestall("campaign", "ls").out
-    shown = forestall("campaign", "show", "openssl-1").out
+    shown = forestall("campaign", "show", "openssl-2").out
     assert "compliance 0.0% to 0.0% of 1 machine(s)" in shown
     assert "DSA-1-1" in forestall("advisory", "show", "DSA-1-1").out
     assert "laptop" in forestall("devices").out

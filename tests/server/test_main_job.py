@@ -70,6 +70,7 @@ def test_from_advisory_to_fixed(company: Company):
             for e in ledger.about(con, campaign=name, subject=name)
         ]
     assert steps == [
+        ("forestall", EventKind.ENLISTED, ""),
         ("aiko", EventKind.PHASE_CHANGED, "distribute"),
         ("clockwork", EventKind.PHASE_CHANGED, "deadline"),
     ]

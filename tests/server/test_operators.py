@@ -139,13 +139,16 @@ def test_the_life_of_a_campaign(company: Company):
         told = [(e.event.kind, e.event.actor, e.event.rule) for e in ledger.about(con, campaign=name)]
     assert told == [
         (EventKind.CAMPAIGN_STARTED, "aiko", ""),
+        (EventKind.ENLISTED, "forestall", ""),
         (EventKind.PHASE_CHANGED, "ben", "distribute"),
         (EventKind.PHASE_CHANGED, "ben", "close"),
     ]
 
 
 def test_campaigns_of_one_source_are_told_apart(company: Company):
-    assert [company.campaign(), company.campaign()] == ["openssl-1", "openssl-2"]
+    first = company.campaign()
+    operators.move_campaign(company.database, first, Step.CLOSE, "ben", company.now)
+    assert [first, company.campaign()] == ["openssl-1", "openssl-2"]
 
 
 def test_a_halt_keeps_its_first_instant_and_newest_reason(company: Company):

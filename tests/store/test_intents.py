@@ -25,6 +25,9 @@ NOW = DEADLINE + DAY
 NAMES = [DeviceId(f"d{n}") for n in range(4)]
 C = ENFORCING.id
 
+ENLISTED = 1
+"""The ledger's entries before the first intent: the machines were taken in."""
+
 
 def intent(device: str = "d0", action: Action = Action.QUARANTINE, round_: int = 0) -> Intent:
     return Intent(C, 1, DeviceId(device), action, round_, SiteId("tokyo"), "quarantine", "P6.4")
@@ -55,7 +58,7 @@ def test_twice_is_once(database: Database):
     with database.begin() as con:
         assert ordered(con, [intent("d1"), intent("d2")]) == [intent("d2")]
         assert [each.intent.device for each in intents.open_intents(con, NOW)] == ["d0", "d1", "d2"]
-        assert len(ledger.read(con)) == 3
+        assert len(ledger.read(con, ENLISTED)) == 3
 
 
 @pytest.mark.parametrize(
@@ -77,7 +80,7 @@ def test_every_intent_has_its_entry_that_reads_back_as_it(database: Database):
     wanted = [intent(action=action) for action in Action]
     with database.begin() as con:
         ordered(con, wanted)
-        entries = ledger.read(con)
+        entries = ledger.read(con, ENLISTED)
     assert [intent_of(entry.event) for entry in entries] == wanted
     assert {(entry.event.kind, entry.event.actor, entry.at) for entry in entries} == {
         (EventKind.INTENDED, "me", NOW)
@@ -168,7 +171,9 @@ def test_what_is_held_is_listed_since_when_and_leaves_the_list(database: Databas
         assert intents.held(con, C) == [(first, NOW), (second, NOW + MINUTE)]
         intents.hold(con, C, [second], "me", NOW + HOUR)
         assert intents.held(con, C) == [(second, NOW + MINUTE)]
-        told = [(entry.event.kind, entry.event.subject, entry.event.body) for entry in ledger.read(con)]
+        told = [
+            (entry.event.kind, entry.event.subject, entry.event.body) for entry in ledger.read(con, ENLISTED)
+        ]
     assert told == [
         (EventKind.HELD, "d0", {"brake": "removals-a-minute"}),
         (EventKind.HELD, "d1", {"brake": "removals-at-site"}),

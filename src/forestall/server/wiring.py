@@ -21,7 +21,7 @@ class Installation:
     settings: Settings
     policy: Policy
     database: Database
-    tend: Callable[[], object]
+    tend: Callable[[], object] = lambda: None
     """To be called now and then by who stays: starts the embedded database again where it has ended."""
 
     @property

@@ -459,7 +459,7 @@ def test_what_is_told_of_a_machine_that_nobody_knows_stops_no_turn(site: Site):
         for e in site.entries()
         if e.event.subject == "new" and "detail" in e.event.body
     ]
-    assert said == ["its machine or campaign is not known"]
+    assert said == ["the machine is not in the campaign"]
 
 
 def test_an_entry_that_cannot_be_told_again_is_named(site: Site):
