@@ -39,6 +39,8 @@ class Case(NamedTuple):
     """It has begun and is not over."""
     unreadable: bool = False
     asked: bool = False
+    wished: bool = False
+    """Its owner asked for a check, and none has answered since."""
     looked: bool = False
     """A check is under way, or has just been made."""
     warning: bool = False
@@ -150,6 +152,7 @@ def case_of(record: Record, moment: Moment) -> Case:
         counting_down=_since(record.counted_down_at, moment.counting_since),
         unreadable=_later(record.unread_at, record.probe_at),
         asked=record.asked_at is not None,
+        wished=_wished(record, moment),
         looked=_looked(record, moment, warned_at, verdict.status),
         warning=record.warning_at is not None,
         warned=warned_at is not None,
@@ -194,6 +197,14 @@ def _warned(record: Record, moment: Moment) -> tuple[datetime | None, bool]:
     return None, refused
 
 
+def _wished(record: Record, moment: Moment) -> bool:
+    """Say whether the owner's wish for a check is still open: not answered, and not so old that nobody waits."""
+    wished_at = record.wished_at
+    if wished_at is None or wished_at <= moment.now - moment.policy.held_look_every:
+        return False
+    return not _since(record.probe_at, wished_at) and not _since(record.unread_at, wished_at)
+
+
 def _looked(record: Record, moment: Moment, warned_at: datetime | None, status: Status) -> bool:
     """Say whether a check is under way or was just made: more often the more hangs on it.
 
@@ -202,6 +213,8 @@ def _looked(record: Record, moment: Moment, warned_at: datetime | None, status: 
     if record.looked_at is None:
         return False
     policy = moment.policy
+    if _wished(record, moment):
+        return not _later(record.wished_at, record.looked_at)
     if record.quarantined_at is not None:
         every = policy.held_look_every
     elif warned_at is not None and moment.now - warned_at < policy.removal_after_warning:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from forestall.domain.action import Action
 from forestall.domain.device import DeviceId, SiteId
 from forestall.domain.evidence import CLEAN, Evidence, Status, Witness
+from forestall.domain.policy import MINUTE
 
 
 class Record(NamedTuple):
@@ -51,6 +52,8 @@ class Record(NamedTuple):
     asked_at: datetime | None = None
     looked_at: datetime | None = None
     """A check over the network was last asked for."""
+    wished_at: datetime | None = None
+    """Its owner asked for a check now."""
     warning_at: datetime | None = None
     """The final warning was ordered."""
     warned_at: datetime | None = None
@@ -182,6 +185,13 @@ def after_receipt(record: Record, action: Action, receipt: Receipt) -> Record:
         return _fresh_start(record)._replace(quarantined_at=None, released_at=receipt.at)
     mark = RECEIPT_MARKS.get((action, receipt.outcome))
     return record._replace(**{mark: receipt.at}) if mark else record  # type: ignore[arg-type]  # a dated field
+
+
+def after_wish(record: Record, at: datetime) -> Record:
+    """Note that the owner asks for a check now (A13); one that was just asked for is enough."""
+    if record.looked_at is not None and at - record.looked_at < MINUTE:
+        return record
+    return record._replace(wished_at=at)
 
 
 def after_reading(record: Record, closed: bool, at: datetime) -> Record:
