@@ -17,7 +17,7 @@ from forestall.domain.evidence import Evidence, Status, Witness
 from forestall.domain.intent import Intent
 from forestall.domain.policy import Policy
 from forestall.domain.record import Outcome, Receipt, Record
-from forestall.notify.letters import Sender, address_header
+from forestall.notify.message import sender_of
 from forestall.notify.smtp import Answer, Courier
 from forestall.server.effects import apply_open
 from forestall.server.links import open_links
@@ -143,7 +143,7 @@ def make_company(database: Database, host: MailHost, directory: Path) -> Company
     """A campaign past its deadline, in a company with 400 more machines, so that the brakes let one go."""
     mail = MailSettings(
         server=host.server,
-        sender=Sender(address_header("Patch Desk <patch@corp.example>"), "forestall.corp.example"),
+        sender=sender_of("Patch Desk <patch@corp.example>"),
         return_path="bounces@corp.example",
         link_base="https://patch.corp.example",
     )

@@ -1,23 +1,18 @@
-"""The mails of the process, in the language of the person who gets them (P6.1, P6.3, P8.3, A2).
-
-Names come from outside: they lose what does not print, and what a mail program would make a link of. The modern
-message class encodes what is not ASCII and refuses line breaks in headers.
-"""
+"""The mails of the process, in the language of the person who gets them (P6.1, P6.3, P8.3, A2)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.headerregistry import Address
+from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
-from html import escape
 
 from forestall.notify.calendar import Deadline, calendar
+from forestall.notify.message import Envelope, Sender, Text, message_of, sender_of, tame
 from forestall.notify.texts import BODIES, SUBJECTS, WORDS, Letter, column
 
-__all__ = ["Contents", "Envelope", "Letter", "Sender", "compose", "tame", "trial", "write"]
+__all__ = ["Contents", "Letter", "compose", "later", "trial", "write"]
 
-_LONGEST_NAME = 80
 _MOST_MACHINES = 20
 _MOST_FLAWS = 5
 
@@ -41,44 +36,6 @@ class Contents:
     sequence: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Who writes."""
-
-    address: Address
-    list_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """To whom, when, and under which name: the same name is the same message."""
-
-    recipient: str
-    language: str
-    sent_at: datetime
-    name: str = ""
-    message: str = ""
-    """The part of the Message-ID before the @."""
-
-
-@dataclass(slots=True)
-class _Body:
-    """Paragraphs and a link, to be written as plain text and as HTML."""
-
-    paragraphs: list[str] = field(default_factory=list[str])
-
-    def plain(self) -> str:
-        return "\n\n".join(self.paragraphs) + "\n"
-
-    def html(self, language: str, title: str) -> str:
-        inner = "\n".join(f"<p>{_linked(each)}</p>" for each in self.paragraphs)
-        return (
-            f'<!doctype html>\n<html lang="{language}"><head><meta charset="utf-8">'
-            f"<title>{escape(title)}</title></head>\n"
-            f'<body style="font: 16px/1.5 sans-serif; max-width: 40em">\n{inner}\n</body></html>\n'
-        )
-
-
 def compose(
     contents: Contents, recipient: str, sender: str, language: str, sent_at: datetime
 ) -> EmailMessage:
@@ -87,68 +44,30 @@ def compose(
     Raises:
         ValueError: an address is none.
     """
-    return write([contents], Envelope(recipient, language, sent_at), Sender(address_header(sender)))
+    written = write([contents], Envelope(recipient, language, sent_at), sender_of(sender))
+    return message_from_bytes(written, _class=EmailMessage, policy=SMTP)
 
 
-def write(parts: Sequence[Contents], envelope: Envelope, sender: Sender) -> EmailMessage:
-    """Write one mail about one or several updates, all of the same kind.
+def write(parts: Sequence[Contents], envelope: Envelope, sender: Sender) -> bytes:
+    """Write one mail about one or several updates.
 
     Raises:
         ValueError: the recipient's address is none.
     """
-    subject, body = _subject(parts, envelope.language), _body(parts, envelope.language)
-    message = _message(subject, body, envelope, sender)
-    deadlines = [
-        _deadline(part, envelope.language, sender) for part in parts if part.event and part.deadline_at
-    ]
-    if deadlines:
-        text = calendar(deadlines, envelope.sent_at)
-        message.add_attachment(
-            text, subtype="calendar", filename="deadline.ics", params={"method": "PUBLISH"}
-        )
-    return message
+    language = envelope.language
+    deadlines = [_deadline(part, language, sender) for part in parts if part.event and part.deadline_at]
+    written = calendar(deadlines, envelope.sent_at) if deadlines else ""
+    return message_of(
+        Text(_subject(parts, language), _paragraphs(parts, language), written), envelope, sender
+    )
 
 
-def trial(envelope: Envelope, sender: Sender) -> EmailMessage:
+def trial(envelope: Envelope, sender: Sender) -> bytes:
     """Write a mail that only shows whether mails arrive."""
     at = column(envelope.language)
-    return _message(WORDS["test"][at], _Body([WORDS["test_body"][at], WORDS["footer"][at]]), envelope, sender)
-
-
-def address_header(text: str) -> Address:
-    """Read `Name <address>` or an address.
-
-    Raises:
-        ValueError: it is none.
-    """
-    name, bracket, rest = text.strip().rpartition("<")
-    address = rest.removesuffix(">") if bracket and rest.endswith(">") else text.strip()
-    return Address(display_name=tame(name.strip().strip('"')) if bracket else "", addr_spec=address)
-
-
-def tame(text: str, longest: int = _LONGEST_NAME) -> str:
-    """Make a name from outside harmless: printable, on one line, no address that a mail program would open."""
-    printable = "".join(each if each.isprintable() else " " for each in text).replace("://", ":")
-    one_line = " ".join(printable.split())
-    return one_line if len(one_line) <= longest else f"{one_line[: longest - 1]}…"
-
-
-def _message(subject: str, body: _Body, envelope: Envelope, sender: Sender) -> EmailMessage:
-    message = EmailMessage(policy=SMTP)
-    message["From"] = sender.address
-    message["To"] = Address(display_name=tame(envelope.name), addr_spec=envelope.recipient)
-    message["Date"] = envelope.sent_at
-    message["Subject"] = subject
-    if envelope.message:
-        message["Message-ID"] = f"<{envelope.message}@{sender.address.domain}>"
-    message["Auto-Submitted"] = "auto-generated"
-    message["X-Auto-Response-Suppress"] = "All"
-    if sender.list_id:
-        message["List-Id"] = f"<{sender.list_id}>"
-    message["Content-Language"] = envelope.language
-    message.set_content(body.plain(), cte="quoted-printable" if envelope.language == "en" else "base64")
-    message.add_alternative(body.html(envelope.language, subject), subtype="html")
-    return message
+    return message_of(
+        Text(WORDS["test"][at], (WORDS["test_body"][at], WORDS["footer"][at])), envelope, sender
+    )
 
 
 def _subject(parts: Sequence[Contents], language: str) -> str:
@@ -161,19 +80,18 @@ def _subject(parts: Sequence[Contents], language: str) -> str:
     return tame(several.format(n=len(parts), updates=updates, machines=machines, minutes=first.minutes), 200)
 
 
-def _body(parts: Sequence[Contents], language: str) -> _Body:
-    at, body = column(language), _Body()
+def _paragraphs(parts: Sequence[Contents], language: str) -> tuple[str, ...]:
+    at = column(language)
+    paragraphs: list[str] = []
     for part in parts:
         words = _words(part, language)
         if part.imminent:
-            body.paragraphs.append(WORDS["imminent"][at])
-        body.paragraphs += [text.format(**words) for text in BODIES[part.letter][at]]
+            paragraphs.append(WORDS["imminent"][at])
+        paragraphs += [text.format(**words) for text in BODIES[part.letter][at]]
         if part.letter is Letter.ANNOUNCEMENT and part.machines:
-            body.paragraphs.append(WORDS["machines"][at].format(**words))
-    for link in dict.fromkeys(part.link for part in parts):
-        body.paragraphs.append(f"{WORDS['link'][at]}\n{link}")
-    body.paragraphs.append(WORDS["footer"][at])
-    return body
+            paragraphs.append(WORDS["machines"][at].format(**words))
+    links = dict.fromkeys(part.link for part in parts)
+    return *paragraphs, *(f"{WORDS['link'][at]}\n{link}" for link in links), WORDS["footer"][at]
 
 
 def _words(part: Contents, language: str) -> dict[str, object]:
@@ -202,21 +120,13 @@ def _deadline(part: Contents, language: str, sender: Sender) -> Deadline:
         raise ValueError("a calendar entry needs a deadline")
     summary = WORDS["event"][column(language)].format(update=tame(part.update))
     return Deadline(
-        uid=f"{part.event}@{sender.address.domain}",
+        uid=f"{part.event}@{sender.domain}",
         at=part.deadline_at,
         sequence=part.sequence,
         summary=summary,
         description=f"{summary}\n{part.link}",
         url=part.link,
     )
-
-
-def _linked(paragraph: str) -> str:
-    """Escape a paragraph; its last line becomes a link where it is one of ours."""
-    text, _, last = paragraph.rpartition("\n")
-    if not last.startswith(("https://", "http://")):
-        return escape(paragraph)
-    return f'{escape(text)}<br><a href="{escape(last)}">{escape(last)}</a>'
 
 
 def later(begun_at: datetime, since: datetime) -> int:

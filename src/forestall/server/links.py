@@ -15,7 +15,9 @@ from forestall.domain.notice import MessageId
 
 VALID_FOR = timedelta(days=90)
 PATH = "/m/"
-"""Where the pages behind links are."""
+"""Where a person finds the machines that a message is about."""
+UPDATE_PATH = "/u/"
+"""Where everybody finds what a campaign asks for."""
 _KEY_BYTES = 32
 _MAC_BYTES = 16
 _LONGEST = 200

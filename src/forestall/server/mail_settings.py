@@ -3,7 +3,6 @@
 import ipaddress
 import re
 from dataclasses import dataclass
-from email.headerregistry import Address
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import msgspec
 
 from forestall.domain.errors import InputError
 from forestall.domain.notice import address_of
-from forestall.notify.letters import Sender, address_header
+from forestall.notify.message import Sender, sender_of
 from forestall.notify.people import Directory, listed, read_directory
 from forestall.notify.smtp import MailServer, Tls
 
@@ -81,7 +80,7 @@ def mail_settings(found: MailFile, directory: Path, path: Path) -> MailSettings 
     for address in found.everybody:
         if not address_of(address):
             raise InputError(f"{path}: [mail] everybody: “{address[:80]}” is no mail address")
-    return_path = address_of(found.return_path or sender.addr_spec)
+    return_path = address_of(found.return_path or sender.address)
     if not return_path:
         raise InputError(f"{path}: [mail] return_path: “{found.return_path[:80]}” is no mail address")
     return MailSettings(
@@ -93,7 +92,7 @@ def mail_settings(found: MailFile, directory: Path, path: Path) -> MailSettings 
             found.user,
             _file(found.password_file, directory),
         ),
-        sender=Sender(sender, f"forestall.{sender.domain}"),
+        sender=sender,
         return_path=return_path,
         link_base=found.link_base.rstrip("/"),
         everybody=tuple(found.everybody),
@@ -102,14 +101,13 @@ def mail_settings(found: MailFile, directory: Path, path: Path) -> MailSettings 
     )
 
 
-def _sender(text: str, path: Path) -> Address:
+def _sender(text: str, path: Path) -> Sender:
     try:
-        sender = address_header(text)
-    except (ValueError, IndexError):
-        sender = Address()
-    if not address_of(sender.addr_spec):
-        raise InputError(f'{path}: [mail] needs a sender: sender = "Patch Desk <patch@your.domain>"')
-    return sender
+        return sender_of(text)
+    except ValueError:
+        raise InputError(
+            f'{path}: [mail] needs a sender: sender = "Patch Desk <patch@your.domain>"'
+        ) from None
 
 
 def _here(host: str) -> bool:

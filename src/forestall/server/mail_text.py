@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 from forestall.domain.action import Action
 from forestall.domain.campaign import Campaign
@@ -10,8 +11,9 @@ from forestall.domain.notice import MessageId, Notice, NoticeId
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import MINUTE, Policy
 from forestall.domain.remediation import RemediationId, parts_of
-from forestall.notify.letters import Contents, Envelope, Letter, later, trial, write
-from forestall.server.links import PATH, Links
+from forestall.notify.letters import Contents, Letter, later, trial, write
+from forestall.notify.message import Envelope
+from forestall.server.links import PATH, UPDATE_PATH, Links
 from forestall.server.mail_settings import MailSettings
 from forestall.store import advisories, campaigns
 from forestall.store.database import Connection
@@ -52,7 +54,7 @@ class Writer:
     @property
     def domain(self) -> str:
         """The right-hand side of our Message-IDs."""
-        return self.mail.sender.address.domain
+        return self.mail.sender.domain
 
     def link(self, message: MessageId, written_at: datetime) -> str:
         """Give the link that a message carries."""
@@ -65,17 +67,20 @@ class Writer:
         carried: Mapping[NoticeId, Sequence[Carried]],
         written_at: datetime,
     ) -> bytes:
-        """Write one message, ready to be handed over: the same notices at the same instant give the same bytes."""
+        """Write one message, ready to be handed over."""
         person = told[0][0].person
-        link = self.link(message, written_at)
-        parts = [
-            self.contents(
-                notice.action, topic, [each.name for each in carried.get(notice.id, ())], link, written_at
+        theirs = self.link(message, written_at)
+        parts = []
+        for notice, topic in told:
+            machines = [each.name for each in carried.get(notice.id, ())]
+            link = (
+                theirs
+                if machines
+                else f"{self.mail.link_base}{UPDATE_PATH}{quote(topic.campaign.id, safe='')}"
             )
-            for notice, topic in told
-        ]
+            parts.append(self.contents(notice.action, topic, machines, link, written_at))
         envelope = Envelope(person.address, person.language, written_at, person.name, message)
-        return write(parts, envelope, self.mail.sender).as_bytes()
+        return write(parts, envelope, self.mail.sender)
 
     def contents(
         self, action: Action, topic: Topic, machines: Iterable[str], link: str, written_at: datetime
@@ -98,7 +103,7 @@ class Writer:
 
     def trial(self, address: str, language: str, at: datetime) -> bytes:
         """Write a mail that only shows whether mails arrive."""
-        return trial(Envelope(address, language, at), self.mail.sender).as_bytes()
+        return trial(Envelope(address, language, at), self.mail.sender)
 
 
 def name_of(update: RemediationId) -> str:

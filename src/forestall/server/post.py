@@ -111,7 +111,8 @@ class Post:
         """Drop what the rules no longer want, right before it is done."""
         waiting = [each.intent for some in carried.values() for each in some if each.outcome is None]
         gone = dropped(con, waiting, now, self.policy)
-        intents.conclude(con, gone, self.actor, now)
+        if gone:
+            intents.conclude(con, gone, self.actor, now)
         unwanted = {intents.key_of(intent) for intent, _ in gone}
         return {
             notice: [
@@ -193,7 +194,8 @@ class Post:
                     receipt = Receipt(became.outcome, now, became.detail)
                     receipts += [(intent, receipt) for intent in answered]
         notices.answered(con, told)
-        intents.conclude(con, receipts, self.actor, now)
+        if receipts:
+            intents.conclude(con, receipts, self.actor, now)
 
     def _told(self, stored: Stored, message: MessageId, answer: Answer, now: datetime) -> Told:
         """Say what an answer means for a notice."""
