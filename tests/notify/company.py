@@ -15,10 +15,11 @@ from forestall.domain.campaign import Campaign
 from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.evidence import Evidence, Status, Witness
 from forestall.domain.intent import Intent
+from forestall.domain.notice import Answer
 from forestall.domain.policy import Policy
 from forestall.domain.record import Outcome, Receipt, Record
 from forestall.notify.message import sender_of
-from forestall.notify.smtp import Answer, Courier
+from forestall.notify.smtp import Courier
 from forestall.server.effects import apply_open
 from forestall.server.links import open_links
 from forestall.server.mail_settings import MailSettings

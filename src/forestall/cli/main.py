@@ -12,6 +12,7 @@ from forestall.cli import (
     doctor,
     enroll,
     ledger,
+    mail,
     match,
     rate,
     rules,
@@ -36,6 +37,7 @@ app.command("devices")(devices.devices)
 app.command("why")(devices.why)
 app.add_typer(enroll.app, name="enroll")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(mail.app, name="mail")
 app.command("match")(match.match)
 app.add_typer(versions.app, name="versions")
 app.command("demo")(demo.demo)

@@ -56,15 +56,20 @@ def up(
     from forestall.clock import stopwatch, utc_now
     from forestall.server.agents import AgentDesk
     from forestall.server.catalogue import load_bundle
+    from forestall.server.links import open_links
     from forestall.server.loops import Clockwork
-    from forestall.server.outside import SIMULATED
+    from forestall.server.notice_page import NoticeDesk
+    from forestall.server.outside import SIMULATED, without_mail
     from forestall.server.overview import overview
+    from forestall.server.post import post_of
+    from forestall.server.postman import Postman
     from forestall.server.settings import split_bind
     from forestall.server.triage import triage
     from forestall.server.watermark import Watermark
     from forestall.server.wiring import opened
     from forestall.simulate.showcase import Showcase
     from forestall.web.app import make_app
+    from forestall.web.mail_pages import mail_routes
     from forestall.web.serve import serving
 
     started = stopwatch()
@@ -79,11 +84,18 @@ def up(
             pages["/company"] = showcase.overview
             stack.callback(showcase.stop)
         watermark = Watermark(installation.settings.directory / "ledger.jsonl")
-        clockwork = Clockwork(database, policy, SIMULATED, watermark, utc_now, every)
+        mail = installation.settings.mail
+        effects = without_mail(SIMULATED) if mail else SIMULATED
+        clockwork = Clockwork(database, policy, effects, watermark, utc_now, every)
         stack.callback(clockwork.stop)
         clockwork.start()
+        if mail and not once:
+            postman = Postman(post_of(installation, mail, utc_now), watermark, every)
+            stack.callback(postman.stop)
+            postman.start()
+        more = mail_routes(NoticeDesk(database, policy), open_links(installation.settings.directory))
         address = split_bind(bind or installation.settings.bind)
-        url = stack.enter_context(serving(make_app(AgentDesk(database, policy), pages), *address))
+        url = stack.enter_context(serving(make_app(AgentDesk(database, policy), pages, more), *address))
         rows = triage(database, device=HERE)
         summary = Summary(len(rows), _worst(rows), url, round(stopwatch() - started, 1), trouble)
         _report(summary, pages, json=json)

@@ -12,7 +12,8 @@ from typing import NamedTuple, NewType
 from forestall.domain.action import Action
 from forestall.domain.intent import Intent
 from forestall.domain.order import CampaignId
-from forestall.domain.policy import Policy
+from forestall.domain.policy import MINUTE, Policy
+from forestall.domain.record import Outcome
 
 NoticeId = NewType("NoticeId", str)
 MessageId = NewType("MessageId", str)
@@ -22,6 +23,7 @@ MAILED = frozenset({Action.ANNOUNCE, Action.ASK, Action.WARN})
 """What is done by telling the person behind a machine."""
 
 _LONGEST_ADDRESS = 254
+_LONGEST_WAIT = 15 * MINUTE
 _ADDRESS = re.compile(
     r"(?!\.)(?!.*\.\.)[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}(?<!\.)"
     r"@[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*"
@@ -68,6 +70,46 @@ class Collapsed(NamedTuple):
 
     notices: dict[Notice, list[Intent]]
     unwritable: list[Intent]
+
+
+class Answer(NamedTuple):
+    """What a mail server said of a message, or what kept it from saying anything."""
+
+    outcome: Outcome
+    detail: str
+    doubtful: bool = False
+    """The message was handed over whole and the answer never came: it may have arrived."""
+    reached: bool = True
+    """The server answered for this message; false where nothing was tried."""
+
+
+class Tracked(NamedTuple):
+    """A notice and how far it got."""
+
+    notice: Notice
+    written_at: datetime
+    message: MessageId | None
+    """The message that carries it; once composed it stays the same."""
+    begun_at: datetime | None
+    """The message was first handed over: its date."""
+    doubt_at: datetime | None
+    """It was handed over and nobody knows whether it arrived: the answer was cut off."""
+    attempts: int
+    outcome: Outcome | None
+    ended_at: datetime | None
+    detail: str
+
+
+class Told(NamedTuple):
+    """What became of a notice at a hand-over."""
+
+    id: NoticeId
+    outcome: Outcome
+    at: datetime
+    detail: str
+    due_at: datetime
+    doubt_at: datetime | None
+    attempts: int
 
 
 def address_of(text: str) -> str:
@@ -131,6 +173,36 @@ def may_go_at(
 def message_of(notices: Sequence[NoticeId]) -> MessageId:
     """Name the message that carries these notices."""
     return MessageId(notices[0] if len(notices) == 1 else _digest(sorted(notices)))
+
+
+def became(tracked: Tracked, message: MessageId, answer: Answer, now: datetime, policy: Policy) -> Told:
+    """Say what an answer means: accepted and refused are final, all else is tried again, later and later.
+
+    A final warning that no server takes for too long is given up, so that a person looks (A14).
+    """
+    attempts, doubt = tracked.attempts + answer.reached, _doubt(tracked.doubt_at)
+    waited = now - tracked.written_at
+    outcome, detail, due_at, doubt_at = answer.outcome, f"{answer.detail}{doubt}", now, tracked.doubt_at
+    if outcome is Outcome.DONE:
+        detail = f"{answer.detail}, as {message}{doubt}"
+    elif outcome is Outcome.FAILED and not tracked.notice.daily and waited >= policy.mail_given_up_after:
+        outcome = Outcome.REFUSED
+        detail = f"no mail server took it in {waited // MINUTE} minutes; last: {detail}"
+    elif outcome is Outcome.FAILED:
+        due_at += min(MINUTE * 2 ** min(tracked.attempts, 10), _LONGEST_WAIT) if answer.reached else MINUTE
+        doubt_at = doubt_at or (now if answer.doubtful else None)
+    return Told(tracked.notice.id, outcome, now, detail, due_at, doubt_at, attempts)
+
+
+def ended(tracked: Tracked, outcome: Outcome, now: datetime, detail: str) -> Told:
+    """End a notice without a hand-over."""
+    return Told(tracked.notice.id, outcome, now, detail, now, tracked.doubt_at, tracked.attempts)
+
+
+def _doubt(at: datetime | None) -> str:
+    if at is None:
+        return ""
+    return f"; a hand-over at {at:%Y-%m-%d %H:%M:%S} UTC got no answer: it may have arrived twice, under the same name"
 
 
 def _id(

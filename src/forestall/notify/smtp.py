@@ -19,6 +19,7 @@ from typing import NamedTuple, Self
 import aiosmtplib
 
 from forestall.domain.errors import InputError
+from forestall.domain.notice import Answer
 from forestall.domain.record import Outcome
 
 CONNECTIONS = 4
@@ -58,17 +59,6 @@ class Parcel(NamedTuple):
     sender: str
     recipient: str
     content: bytes
-
-
-class Answer(NamedTuple):
-    """What became of a parcel."""
-
-    outcome: Outcome
-    detail: str
-    doubtful: bool = False
-    """The message was handed over whole and the answer never came: it may have arrived."""
-    reached: bool = True
-    """The server answered for this parcel; false where none was tried."""
 
 
 class Courier:

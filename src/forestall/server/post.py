@@ -9,24 +9,38 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from forestall.domain.action import Action
 from forestall.domain.campaign import Campaign
 from forestall.domain.events import Event, EventKind
 from forestall.domain.intent import Intent
-from forestall.domain.notice import MessageId, Notice, NoticeId, broadcast, collapse, may_go_at, message_of
+from forestall.domain.notice import (
+    Answer,
+    MessageId,
+    Notice,
+    NoticeId,
+    Told,
+    Tracked,
+    became,
+    broadcast,
+    collapse,
+    ended,
+    may_go_at,
+    message_of,
+)
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import MINUTE, Policy
 from forestall.domain.record import Outcome, Receipt
-from forestall.notify.smtp import Answer, Courier, Parcel
+from forestall.notify.smtp import Courier, Parcel
 from forestall.server.effects import dropped
+from forestall.server.links import open_links
+from forestall.server.mail_settings import MailSettings
 from forestall.server.mail_text import Topic, Writer, topics_of
+from forestall.server.wiring import Installation
 from forestall.store import campaigns, intents, ledger, notices
 from forestall.store.database import Connection, Database
-from forestall.store.notices import Carried, Stored, Told
+from forestall.store.notices import Carried
 
 BATCH = 100
 """People whose mails are in flight at a time: what a crash leaves in doubt."""
-_LONGEST_WAIT = 15 * MINUTE
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +48,7 @@ class Message:
     """A mail, and the notices that it carries, each with the intents that it answers."""
 
     id: MessageId
-    carries: tuple[tuple[Stored, tuple[Intent, ...]], ...]
+    carries: tuple[tuple[Tracked, tuple[Intent, ...]], ...]
     parcel: Parcel
 
 
@@ -124,23 +138,23 @@ class Post:
     def _sorted_out(
         self,
         con: Connection,
-        due: Iterable[Stored],
+        due: Iterable[Tracked],
         carried: Mapping[NoticeId, Sequence[Carried]],
         known: Mapping[CampaignId, Topic],
         now: datetime,
-    ) -> list[Stored]:
+    ) -> list[Tracked]:
         """Leave out notices of campaigns that are over or halted, and those about no machine any more."""
-        wanted: list[Stored] = []
+        wanted: list[Tracked] = []
         over: list[Told] = []
         halted: dict[NoticeId, datetime] = {}
         for each in due:
             topic = known.get(each.notice.campaign)
             if topic is None or not topic.campaign.open:
-                over.append(_ended(each, Outcome.DROPPED, now, "the campaign is over"))
+                over.append(ended(each, Outcome.DROPPED, now, "the campaign is over"))
             elif carried.get(each.notice.id):
                 wanted.append(each)
             elif not each.notice.everybody:
-                over.append(_ended(each, Outcome.DROPPED, now, "no machine of this person needs it any more"))
+                over.append(ended(each, Outcome.DROPPED, now, "no machine of this person needs it any more"))
             elif topic.campaign.halted_at is not None:
                 halted[each.notice.id] = now + MINUTE
             else:
@@ -152,10 +166,10 @@ class Post:
     def _not_too_often(
         self,
         con: Connection,
-        wanted: Sequence[Stored],
+        wanted: Sequence[Tracked],
         known: Mapping[CampaignId, Topic],
         now: datetime,
-    ) -> list[Stored]:
+    ) -> list[Tracked]:
         """Let daily notices wait for their day; a message that was begun is finished."""
         fresh = [each for each in wanted if each.notice.daily and each.message is None]
         told_at = notices.told_at(con, {each.notice.person.address for each in fresh})
@@ -169,7 +183,7 @@ class Post:
 
     def _compose(
         self,
-        group: Sequence[Stored],
+        group: Sequence[Tracked],
         carried: Mapping[NoticeId, Sequence[Carried]],
         known: Mapping[CampaignId, Topic],
         now: datetime,
@@ -188,39 +202,22 @@ class Post:
         receipts: list[tuple[Intent, Receipt]] = []
         for message, answer in zip(messages, answers, strict=True):
             for stored, answered in message.carries:
-                became = self._told(stored, message.id, answer, now)
-                told.append(became)
-                if became.outcome is not Outcome.FAILED:
-                    receipt = Receipt(became.outcome, now, became.detail)
+                told_now = became(stored, message.id, answer, now, self.policy)
+                told.append(told_now)
+                if told_now.outcome is not Outcome.FAILED:
+                    receipt = Receipt(told_now.outcome, now, told_now.detail)
                     receipts += [(intent, receipt) for intent in answered]
         notices.answered(con, told)
         if receipts:
             intents.conclude(con, receipts, self.actor, now)
 
-    def _told(self, stored: Stored, message: MessageId, answer: Answer, now: datetime) -> Told:
-        """Say what an answer means for a notice."""
-        attempts = stored.attempts + answer.reached
-        doubt = _doubt(stored.doubt_at)
-        if answer.outcome is Outcome.DONE:
-            detail = f"{answer.detail} as <{message}@{self.writer.domain}>{doubt}"
-            return Told(stored.notice.id, Outcome.DONE, now, detail, now, stored.doubt_at, attempts)
-        if answer.outcome is Outcome.REFUSED:
-            return Told(
-                stored.notice.id,
-                Outcome.REFUSED,
-                now,
-                f"{answer.detail}{doubt}",
-                now,
-                stored.doubt_at,
-                attempts,
-            )
-        waited = now - stored.written_at
-        if stored.notice.action is Action.WARN and waited >= self.policy.mail_given_up_after:
-            detail = f"no mail server took it in {waited // MINUTE} minutes; last: {answer.detail}{doubt}"
-            return Told(stored.notice.id, Outcome.REFUSED, now, detail, now, stored.doubt_at, attempts)
-        wait = min(MINUTE * 2 ** min(stored.attempts, 10), _LONGEST_WAIT) if answer.reached else MINUTE
-        doubt_at = stored.doubt_at or (now if answer.doubtful else None)
-        return Told(stored.notice.id, Outcome.FAILED, now, answer.detail, now + wait, doubt_at, attempts)
+
+def post_of(
+    installation: Installation, mail: MailSettings, clock: Callable[[], datetime], actor: str = "mail"
+) -> Post:
+    """Make the post of an installation."""
+    writer = Writer(mail, open_links(installation.settings.directory), installation.policy)
+    return Post(installation.database, installation.policy, writer, clock, actor)
 
 
 def _to_announce(con: Connection, campaign: Campaign) -> bool:
@@ -228,26 +225,16 @@ def _to_announce(con: Connection, campaign: Campaign) -> bool:
     return runs and not notices.announced(con, campaign.id, campaign.revision)
 
 
-def _grouped(wanted: Iterable[Stored]) -> list[list[Stored]]:
+def _grouped(wanted: Iterable[Tracked]) -> list[list[Tracked]]:
     """Put together what goes into one message: a person's final warnings, and apart from them all else."""
-    groups = defaultdict[tuple[str, bool, MessageId | None], list[Stored]](list)
+    groups = defaultdict[tuple[str, bool, MessageId | None], list[Tracked]](list)
     for each in wanted:
         groups[each.notice.person.address, each.notice.daily, each.message].append(each)
     return list(groups.values())
 
 
-def _by_address(some: Iterable[Stored]) -> dict[str, list[Stored]]:
-    groups = defaultdict[str, list[Stored]](list)
+def _by_address(some: Iterable[Tracked]) -> dict[str, list[Tracked]]:
+    groups = defaultdict[str, list[Tracked]](list)
     for each in some:
         groups[each.notice.person.address].append(each)
     return groups
-
-
-def _ended(stored: Stored, outcome: Outcome, at: datetime, detail: str) -> Told:
-    return Told(stored.notice.id, outcome, at, detail, at, stored.doubt_at, stored.attempts)
-
-
-def _doubt(at: datetime | None) -> str:
-    if at is None:
-        return ""
-    return f"; a hand-over at {at:%Y-%m-%d %H:%M:%S} UTC got no answer: it may have arrived twice, under the same name"

@@ -4,11 +4,11 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from forestall.domain.notice import Told
 from forestall.domain.record import Outcome, Receipt
 from forestall.notify.bounces import Bounce, messages_in, put_away, read_bounce
 from forestall.store import intents, notices
 from forestall.store.database import Database
-from forestall.store.notices import Told
 
 
 class Returned(StrEnum):

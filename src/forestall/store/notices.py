@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from forestall.domain.action import Action
 from forestall.domain.intent import Intent
-from forestall.domain.notice import MAILED, MessageId, Notice, NoticeId, Owed, Person
+from forestall.domain.notice import MAILED, MessageId, Notice, NoticeId, Owed, Person, Told, Tracked
 from forestall.domain.order import CampaignId
 from forestall.domain.record import Outcome
 from forestall.store.bulk import staged
@@ -23,35 +23,6 @@ _LOCK = 0x504F5354  # any fixed number; "POST"
 _WRITTEN = (
     "id", "campaign", "revision", "action", "address", "name", "language", "daily", "everybody", "written_at", "due_at",
 )  # fmt: skip
-
-
-class Stored(NamedTuple):
-    """A notice and how far it got."""
-
-    notice: Notice
-    written_at: datetime
-    message: MessageId | None
-    """The message that carries it; once composed it stays the same."""
-    begun_at: datetime | None
-    """The message was first handed over: its date."""
-    doubt_at: datetime | None
-    """It was handed over and nobody knows whether it arrived: the answer was cut off."""
-    attempts: int
-    outcome: Outcome | None
-    ended_at: datetime | None
-    detail: str
-
-
-class Told(NamedTuple):
-    """What became of a notice at a hand-over."""
-
-    id: NoticeId
-    outcome: Outcome
-    at: datetime
-    detail: str
-    due_at: datetime
-    doubt_at: datetime | None
-    attempts: int
 
 
 class Carried(NamedTuple):
@@ -120,7 +91,7 @@ def write(con: Connection, notices: Mapping[Notice, Sequence[Intent]], now: date
         con.execute(update(intent_table).where(same).values(notice=stage.c.notice))
 
 
-def due(con: Connection, now: datetime, limit: int) -> list[Stored]:
+def due(con: Connection, now: datetime, limit: int) -> list[Tracked]:
     """Read the notices to hand over next, final warnings first; never a part of what goes into one message."""
     waiting = table.c.ended_at.is_(None), table.c.due_at <= now
     order = table.c.daily, table.c.due_at, table.c.address
@@ -187,7 +158,7 @@ def carried(con: Connection, notices: Iterable[NoticeId]) -> dict[NoticeId, list
     return found
 
 
-def of_message(con: Connection, message: str) -> list[Stored]:
+def of_message(con: Connection, message: str) -> list[Tracked]:
     """Read the notices that a message carries."""
     return _read(con, select(table).where(table.c.message == message).order_by(table.c.id))
 
@@ -223,11 +194,11 @@ def _row(notice: Notice, now: datetime) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _read(con: Connection, statement: Select[tuple[object, ...]]) -> list[Stored]:
+def _read(con: Connection, statement: Select[tuple[object, ...]]) -> list[Tracked]:
     return [_stored(row) for row in con.execute(statement)]
 
 
-def _stored(row: Row[tuple[object, ...]]) -> Stored:
+def _stored(row: Row[tuple[object, ...]]) -> Tracked:
     person = Person(row.address, row.name, row.language)
     notice = Notice(
         NoticeId(row.id),
@@ -237,7 +208,7 @@ def _stored(row: Row[tuple[object, ...]]) -> Stored:
         person,
         everybody=row.everybody,
     )
-    return Stored(
+    return Tracked(
         notice, row.written_at, None if row.message is None else MessageId(row.message), row.begun_at, row.doubt_at,
         row.attempts, None if row.outcome is None else Outcome(row.outcome), row.ended_at, row.detail,
     )  # fmt: skip
