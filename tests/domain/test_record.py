@@ -38,6 +38,7 @@ from forestall.domain.record import (
     after_intent,
     after_reading,
     after_receipt,
+    after_wish,
 )
 
 NOW = DEADLINE + DAY
@@ -271,3 +272,11 @@ def test_reading_what_is_remembered_changes_nothing(record: Record, closed: bool
     read = after_reading(record, closed, now)
     assert (read.quarantined_at is not None) == closed
     assert after_reading(read, closed, now + MINUTE) == read
+
+
+def test_a_wish_for_a_check_that_was_just_asked_for_changes_nothing():
+    """A13: once a minute is enough; two checks never share the minute that names them."""
+    assert after_wish(TOLD, NOW).wished_at == NOW
+    looked = TOLD._replace(looked_at=NOW)
+    assert after_wish(looked, NOW + MINUTE - timedelta(microseconds=1)) == looked
+    assert after_wish(looked, NOW + MINUTE).wished_at == NOW + MINUTE

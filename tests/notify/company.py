@@ -39,6 +39,7 @@ ASA, BEN, CHI = "asa@corp.example", "ben@corp.example", "chi@corp.example"
 class Company:
     """The server's side: passes, mail, and switches that only note what they were told."""
 
+    url: str
     database: Database
     host: MailHost
     mail: MailSettings
@@ -140,7 +141,7 @@ class Company:
         return [Receipt(Outcome.DONE, now) for _ in wanted]
 
 
-def make_company(database: Database, host: MailHost, directory: Path) -> Company:
+def make_company(url: str, database: Database, host: MailHost, directory: Path) -> Company:
     """A campaign past its deadline, in a company with 400 more machines, so that the brakes let one go."""
     mail = MailSettings(
         server=host.server,
@@ -152,7 +153,7 @@ def make_company(database: Database, host: MailHost, directory: Path) -> Company
         campaigns.save(con, ENFORCING)
         others = (Device(DeviceId(f"z{n}"), f"z{n}", SiteId("z"), managed=False) for n in range(400))
         devices.save(con, others)
-    return Company(database, host, mail, directory)
+    return Company(url, database, host, mail, directory)
 
 
 @contextmanager

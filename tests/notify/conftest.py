@@ -21,8 +21,14 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
 
 
 @pytest.fixture
-def database(template: Embedded) -> Iterator[Database]:
-    with copied(template.url) as url, Database(url) as database:
+def url(template: Embedded) -> Iterator[str]:
+    with copied(template.url) as url:
+        yield url
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    with Database(url) as database:
         yield database
 
 
@@ -33,5 +39,5 @@ def mail_host() -> Iterator[MailHost]:
 
 
 @pytest.fixture
-def company(database: Database, mail_host: MailHost, tmp_path: Path) -> Company:
-    return make_company(database, mail_host, tmp_path)
+def company(url: str, database: Database, mail_host: MailHost, tmp_path: Path) -> Company:
+    return make_company(url, database, mail_host, tmp_path)

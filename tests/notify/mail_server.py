@@ -1,5 +1,7 @@
 """A real SMTP server on loopback that answers as a test tells it, and keeps what it accepted."""
 
+# ruff: noqa: ARG002, N802 - aiosmtpd calls these methods by these names with these arguments
+
 import asyncio
 import ssl
 import threading
@@ -106,7 +108,7 @@ class MailHost:
 
     async def handle_MAIL(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ):  # noqa: N802
+    ):
         if self.sender_answer:
             return self.sender_answer
         envelope.mail_from = address
@@ -115,13 +117,13 @@ class MailHost:
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ):  # noqa: N802
+    ):
         if address in self.answers:
             return self.answers[address]
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope):  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope):
         (recipient,) = envelope.rcpt_tos
         if self.on_message:
             self.on_message()

@@ -4,6 +4,7 @@ Names come from outside: they lose what does not print, and what a mail program 
 message class encodes what is not ASCII and refuses line breaks in headers.
 """
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
@@ -15,6 +16,7 @@ from html import escape
 from forestall.domain.notice import address_of
 
 _LONGEST_NAME = 80
+_LIVE = re.compile(r"=\?+|:/+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,12 @@ def sender_of(text: str) -> Sender:
 
 
 def tame(text: str, longest: int = _LONGEST_NAME) -> str:
-    """Make a name from outside harmless: printable, on one line, no address that a mail program would open."""
-    printable = "".join(each if each.isprintable() else " " for each in text).replace("://", ":")
-    one_line = " ".join(printable.split())
+    """Make a name from outside harmless: printable, on one line, no address that a mail program would open.
+
+    Nor anything that looks like an encoded word (RFC 2047): the message class decodes those, line breaks and all.
+    """
+    printable = "".join(each if each.isprintable() else " " for each in text[: 10 * longest])
+    one_line = " ".join(_LIVE.sub(lambda found: found.group()[0], printable).split())
     return one_line if len(one_line) <= longest else f"{one_line[: longest - 1]}…"
 
 
@@ -95,7 +100,6 @@ def _common(text: Text, language: str, sent_at: datetime, sender: Sender) -> byt
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
     message["List-Id"] = f"<forestall.{sender.domain}>"
-    message["Content-Language"] = language
     message.set_content("\n\n".join(text.paragraphs) + "\n", cte=_encoding(*text.paragraphs))
     html = _html(text, language)
     message.add_alternative(html, subtype="html", cte=_encoding(html))
@@ -107,6 +111,7 @@ def _common(text: Text, language: str, sent_at: datetime, sender: Sender) -> byt
             filename="deadline.ics",
             params={"method": "PUBLISH"},
         )
+    message["Content-Language"] = language  # last: making parts moves what is called Content- into them
     return message.as_bytes()
 
 
