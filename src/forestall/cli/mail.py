@@ -130,7 +130,7 @@ def status(data: Directory = None, json: Json = False) -> None:
         return
     print_table(
         ["campaign", "mail", "waiting", "accepted", "refused", "dropped", "last trouble"],
-        rows,
+        ([r.campaign, r.action, r.waiting, r.accepted, r.refused, r.dropped, r.trouble] for r in rows),
         empty="Nobody was told of anything yet.",
     )
 
