@@ -67,7 +67,7 @@ def at(**facts: Any) -> Record:
         pytest.param("counting_down", at(counted_down_at=NOW), NOW + 30 * MINUTE, ENFORCING, id="A5: the countdown is half an hour"),
         pytest.param("looked", at(looked_at=NOW), NOW + POLICY.sweep_every, ENFORCING, id="P6.2: several times a day"),
         pytest.param("looked", at(looked_at=NOW, quarantined_at=NOW), NOW + 5 * MINUTE, ENFORCING, id="P6.5: a removed machine is checked every five minutes"),
-        pytest.param("wished", at(wished_at=NOW), NOW + POLICY.held_look_every, ENFORCING, id="A13: a wish for a check that nobody answers lapses"),
+        pytest.param("wished", at(check_asked_at=NOW), NOW + POLICY.held_look_every, ENFORCING, id="A13: a wish for a check that nobody answers lapses"),
         pytest.param("rechecked", vulnerable(at(warning_at=NOW - 15 * MINUTE, warned_at=NOW - 15 * MINUTE), NOW), NOW + 15 * MINUTE + timedelta(microseconds=1), ENFORCING, id="A2: proof older than 15 minutes removes nobody"),
     ],
 )  # fmt: skip
@@ -98,11 +98,11 @@ def test_a_fact_begins_on_time(fact: str, record: Record, begins: datetime, camp
 @pytest.mark.parametrize(
     ("record", "rule"),
     [
-        pytest.param(at(wished_at=ASKED, looked_at=ASKED - HOUR), "wished", id="in the voluntary period"),
-        pytest.param(at(wished_at=ASKED, looked_at=ASKED), "free-to-choose", id="the check it asked for is under way"),
-        pytest.param(at(wished_at=ASKED, looked_at=ASKED, probe_at=ASKED + MINUTE), "free-to-choose", id="the check has answered"),
-        pytest.param(at(wished_at=ASKED, unread_at=ASKED + MINUTE), "free-to-choose", id="the check could not read it"),
-        pytest.param(at(wished_at=ASKED, looked_at=ASKED - MINUTE, quarantined_at=ASKED - HOUR), "held-look", id="off the network: looked at before its five minutes are over"),
+        pytest.param(at(check_asked_at=ASKED, looked_at=ASKED - HOUR), "wished", id="in the voluntary period"),
+        pytest.param(at(check_asked_at=ASKED, looked_at=ASKED), "free-to-choose", id="the check it asked for is under way"),
+        pytest.param(at(check_asked_at=ASKED, looked_at=ASKED, probe_at=ASKED + MINUTE), "free-to-choose", id="the check has answered"),
+        pytest.param(at(check_asked_at=ASKED, unread_at=ASKED + MINUTE), "free-to-choose", id="the check could not read it"),
+        pytest.param(at(check_asked_at=ASKED, looked_at=ASKED - MINUTE, quarantined_at=ASKED - HOUR), "held-look", id="off the network: looked at before its five minutes are over"),
     ],
 )  # fmt: skip
 def test_an_owner_who_asks_for_a_check_gets_one(record: Record, rule: str):

@@ -116,7 +116,7 @@ def test_only_the_machine_itself_asks_for_its_check_and_gets_it(told: Company, c
     told.now = utc_now()
     told.see("printer", Status.FIXED)
     assert TEXTS["checking"][0] not in client.get(path(told)).text
-    assert told.record("camera").wished_at is None
+    assert told.record("camera").check_asked_at is None
 
 
 def test_a_machine_that_no_probe_reads_is_told_how(told: Company, client: httpx2.Client):

@@ -199,10 +199,10 @@ def _warned(record: Record, moment: Moment) -> tuple[datetime | None, bool]:
 
 def _wished(record: Record, moment: Moment) -> bool:
     """Say whether the owner's wish for a check is still open: not answered, and not so old that nobody waits."""
-    wished_at = record.wished_at
-    if wished_at is None or wished_at <= moment.now - moment.policy.held_look_every:
+    asked_at = record.check_asked_at
+    if asked_at is None or asked_at <= moment.now - moment.policy.held_look_every:
         return False
-    return not _since(record.probe_at, wished_at) and not _since(record.unread_at, wished_at)
+    return not _since(record.probe_at, asked_at) and not _since(record.unread_at, asked_at)
 
 
 def _looked(record: Record, moment: Moment, warned_at: datetime | None, status: Status) -> bool:
@@ -210,11 +210,9 @@ def _looked(record: Record, moment: Moment, warned_at: datetime | None, status: 
 
     A warned machine that does not answer is soon asked less often, or one left at home would be asked for weeks.
     """
-    if record.looked_at is None:
+    if record.looked_at is None or _later(record.check_asked_at, record.looked_at):
         return False
     policy = moment.policy
-    if _wished(record, moment):
-        return not _later(record.wished_at, record.looked_at)
     if record.quarantined_at is not None:
         every = policy.held_look_every
     elif warned_at is not None and moment.now - warned_at < policy.removal_after_warning:

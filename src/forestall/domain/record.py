@@ -52,8 +52,6 @@ class Record(NamedTuple):
     asked_at: datetime | None = None
     looked_at: datetime | None = None
     """A check over the network was last asked for."""
-    wished_at: datetime | None = None
-    """Its owner asked for a check now."""
     warning_at: datetime | None = None
     """The final warning was ordered."""
     warned_at: datetime | None = None
@@ -73,6 +71,8 @@ class Record(NamedTuple):
     """It was let back."""
     fixed_at: datetime | None = None
     """First word that it is clean since the last word that it was not."""
+    check_asked_at: datetime | None = None
+    """Its owner pressed “check me now” (A13)."""
     episode: int = 0
     """Counts fresh starts: each episode has its own warning and removal."""
 
@@ -187,13 +187,6 @@ def after_receipt(record: Record, action: Action, receipt: Receipt) -> Record:
     return record._replace(**{mark: receipt.at}) if mark else record  # type: ignore[arg-type]  # a dated field
 
 
-def after_wish(record: Record, at: datetime) -> Record:
-    """Note that the owner asks for a check now (A13); one that was just asked for is enough."""
-    if record.looked_at is not None and at - record.looked_at < MINUTE:
-        return record
-    return record._replace(wished_at=at)
-
-
 def after_reading(record: Record, closed: bool, at: datetime) -> Record:
     """Believe the enforcement point: it was read back as closed or open, whatever is remembered (P6.5, A13).
 
@@ -205,6 +198,14 @@ def after_reading(record: Record, closed: bool, at: datetime) -> Record:
     if closed:
         return record._replace(quarantined_at=at)
     return record._replace(quarantined_at=None, episode=record.episode + 1)
+
+
+def after_asking(record: Record, at: datetime) -> Record:
+    """Note that the owner of a machine wants it checked now (A13); once a minute is enough."""
+    last = record.check_asked_at
+    if last is not None and at - last < MINUTE:
+        return record
+    return record._replace(check_asked_at=at)
 
 
 def _fresh_start(record: Record) -> Record:

@@ -16,7 +16,7 @@ from forestall.domain.evidence import Status
 from forestall.domain.notice import MessageId
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import MINUTE, Policy
-from forestall.domain.record import Record, after_wish
+from forestall.domain.record import Record, after_asking
 from forestall.server.mail_text import Topic, name_of, topics_of
 from forestall.store import notices, records
 from forestall.store.database import Connection, Database
@@ -124,7 +124,7 @@ class NoticeDesk:
             changed = [
                 pair
                 for campaign in sorted(theirs)
-                for pair in records.revise(con, campaign, {device: lambda record: after_wish(record, now)})
+                for pair in records.revise(con, campaign, {device: lambda record: after_asking(record, now)})
             ]
         return Wish.TAKEN if changed else Wish.JUST_MADE
 

@@ -276,7 +276,6 @@ record = Table(
     _moment("counted_down_at"),
     _moment("asked_at"),
     _moment("looked_at"),
-    _moment("wished_at"),
     _moment("warning_at"),
     _moment("warned_at"),
     _moment("refused_at"),
@@ -287,6 +286,7 @@ record = Table(
     _moment("quarantined_at"),
     _moment("released_at"),
     _moment("fixed_at"),
+    _moment("check_asked_at"),
     Column("episode", Integer, nullable=False, server_default="0"),
     Index(None, "device"),
     # Rewritten in place again and again: room in every page keeps the updates off the indexes.

@@ -41,4 +41,4 @@ def upgrade() -> None:
     )
     op.add_column("intent", sa.Column("notice", sa.Text(), nullable=True))
     op.create_index("intent_notice_idx", "intent", ["notice"], postgresql_where=sa.text("notice IS NOT NULL"))
-    op.add_column("record", sa.Column("wished_at", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("record", sa.Column("check_asked_at", sa.DateTime(timezone=True), nullable=True))
