@@ -16,6 +16,7 @@ from forestall.cli import (
     match,
     rate,
     rules,
+    simulate,
     up,
     versions,
 )
@@ -42,6 +43,7 @@ app.command("match")(match.match)
 app.add_typer(versions.app, name="versions")
 app.command("demo")(demo.demo)
 app.command("rules")(rules.rules)
+app.add_typer(simulate.app, name="simulate")
 
 
 def main() -> None:
