@@ -168,3 +168,12 @@ def test_without_a_mail_server_the_command_says_what_to_write(company: Company):
     result = CliRunner().invoke(app, ["mail", "preview", "--data", str(company.directory)])
     assert isinstance(result.exception, InputError)
     assert "[mail] server" in str(result.exception)
+
+
+def test_the_doctor_greets_the_mail_server(installed: Company):
+    def says() -> str:
+        return CliRunner().invoke(app, ["doctor", "--data", str(installed.directory)]).stdout
+
+    assert f"ok   mail: 127.0.0.1:{installed.host.port} takes us in" in says()
+    installed.host.down()
+    assert f"NOT  mail: 127.0.0.1:{installed.host.port} does not take mail" in says()

@@ -47,7 +47,7 @@ class Progress:
     refused: int
     dropped: int
     trouble: str
-    """The newest answer of a hand-over that will be tried again."""
+    """What kept some of those that wait from being accepted; empty where nothing did."""
 
 
 def alone(con: Connection) -> bool:
