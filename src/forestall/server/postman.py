@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import structlog
 
-from forestall.domain.errors import ForestallError
+from forestall.domain.errors import ForestallError, InputError
 from forestall.notify.smtp import Courier
 from forestall.server.post import Post
 from forestall.server.returned import Returned, read_mailbox
@@ -38,11 +38,7 @@ class Postman:
     def turn(self, courier: Courier) -> None:
         """Take one turn; nothing leaves a server that was restored from a backup (A12)."""
         post = self._post
-        mail = post.writer.mail
-        if mail.bounces is not None:
-            came = read_mailbox(post.database, mail.bounces, post.writer.domain, post.actor, post.clock())
-            if came[Returned.TAKEN_BACK]:
-                _log.info("mail came back", messages=came[Returned.TAKEN_BACK])
+        self._take_back()
         if self._watermark.observing(post.database):
             return
         post.write()
@@ -54,6 +50,19 @@ class Postman:
             if not any(answer.reached for answer in answers):
                 _log.warning("mail waits", why=answers[0].detail)
                 return
+
+    def _take_back(self) -> None:
+        """Take in what came back; a mailbox that cannot be read keeps no mail from going out."""
+        post, box = self._post, self._post.writer.mail.bounces
+        if box is None:
+            return
+        try:
+            came = read_mailbox(post.database, box, post.writer.domain, post.actor, post.clock())
+        except InputError as error:
+            _log.warning("what came back cannot be read", why=str(error))
+            return
+        if came[Returned.TAKEN_BACK]:
+            _log.info("mail came back", messages=came[Returned.TAKEN_BACK])
 
     def _run(self) -> None:
         with ExitStack() as stack:
