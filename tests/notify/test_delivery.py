@@ -66,6 +66,28 @@ def test_a_mailing_list_of_the_settings_is_everybody(voluntary: Company):
     assert voluntary.host.recipients() == ["all@corp.example"]
 
 
+def test_a_directory_that_cannot_be_read_keeps_no_warning_back_and_everybody_is_told_later(company: Company):
+    name = company.own("pc-1", ASA, language="ja\r\nBcc: all@corp.example")
+    company.note(name, announced_at=START)
+    company.see(name)
+    with_people(company, f"{BEN},Ben,en")
+    (company.directory / "people.csv").rename(company.directory / "gone.csv")
+    company.decide()
+    assert "people.csv: cannot be read" in company.post.write()
+    company.round()
+    assert company.host.recipients() == [ASA]
+    (company.directory / "gone.csv").rename(company.directory / "people.csv")
+    company.round()
+    assert company.host.recipients() == [ASA, BEN]
+
+
+def test_without_anybody_to_tell_nothing_is_said_again_and_again(voluntary: Company):
+    for _ in range(3):
+        voluntary.round()
+    with voluntary.database.begin() as con:
+        assert [each for each in ledger.read_all(con) if each.event.rule == "announce"] == []
+
+
 def test_nobody_is_told_of_what_is_being_tested_or_halted(voluntary: Company):
     voluntary.mail = replace(voluntary.mail, everybody=("all@corp.example",))
     voluntary.change(replace(VOLUNTARY, halted_at=START, halted_because="x"))

@@ -22,6 +22,9 @@ MessageId = NewType("MessageId", str)
 MAILED = frozenset({Action.ANNOUNCE, Action.ASK, Action.WARN})
 """What is done by telling the person behind a machine."""
 
+LANGUAGES = ("en", "ja")
+"""Mails are written in these; the first stands for all others."""
+
 _LONGEST_ADDRESS = 254
 _LONGEST_WAIT = 15 * MINUTE
 _ADDRESS = re.compile(
@@ -125,6 +128,12 @@ def address_of(text: str) -> str:
     return address if len(address) <= _LONGEST_ADDRESS and _ADDRESS.fullmatch(address) else ""
 
 
+def spoken(language: str) -> str:
+    """Find the language to write in for somebody who speaks this one."""
+    code = language[:2].lower()
+    return code if code in LANGUAGES else LANGUAGES[0]
+
+
 def collapse(owed: Iterable[Owed], known: Mapping[str, Person]) -> Collapsed:
     """Make one notice of all that a person is owed in a campaign; who is known is named and spoken to as known."""
     groups = defaultdict[tuple[CampaignId, int, Action, Person], list[Intent]](list)
@@ -134,7 +143,7 @@ def collapse(owed: Iterable[Owed], known: Mapping[str, Person]) -> Collapsed:
         if not address:
             unwritable.append(intent)
             continue
-        person = known.get(address) or Person(address, language=language)
+        person = known.get(address) or Person(address, language=spoken(language))
         groups[intent.campaign, intent.revision, intent.action, person].append(intent)
     notices = {
         Notice(

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forestall.domain.errors import InputError
-from forestall.domain.notice import Person, address_of
+from forestall.domain.notice import Person, address_of, spoken
 
-LANGUAGES = ("en", "ja")
 _MOST_BYTES = 256 * 1024 * 1024
 _LONGEST_CELL = 1_000
 
@@ -67,6 +66,5 @@ def listed(addresses: list[str]) -> dict[str, Person]:
 
 def _person(line: dict[str, str | None]) -> Person | None:
     address = address_of((line["address"] or "")[:_LONGEST_CELL])
-    language = (line.get("language") or "")[:2].lower()
     name = " ".join((line.get("name") or "")[:_LONGEST_CELL].split())
-    return Person(address, name, language if language in LANGUAGES else "en") if address else None
+    return Person(address, name, spoken(line.get("language") or "")) if address else None

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from forestall.domain.campaign import Campaign
+from forestall.domain.errors import InputError
 from forestall.domain.events import Event, EventKind
 from forestall.domain.intent import Intent
 from forestall.domain.notice import (
@@ -17,6 +18,7 @@ from forestall.domain.notice import (
     MessageId,
     Notice,
     NoticeId,
+    Person,
     Told,
     Tracked,
     became,
@@ -62,22 +64,25 @@ class Post:
     clock: Callable[[], datetime]
     actor: str = "mail"
 
-    def write(self) -> int:
-        """Make notices of the intents that nobody was told of yet, and announce new campaigns to everybody (P6.1)."""
-        with self.database.begin() as con:
-            return self.write_in(con, self.clock()) if notices.alone(con) else 0
+    def write(self) -> str:
+        """Make notices of the intents that nobody was told of yet, and announce new campaigns to everybody (P6.1).
 
-    def write_in(self, con: Connection, now: datetime) -> int:
+        Says what kept everybody from being told; owners are told all the same.
+        """
+        with self.database.begin() as con:
+            return self.write_in(con, self.clock()) if notices.alone(con) else ""
+
+    def write_in(self, con: Connection, now: datetime) -> str:
         """Write within a transaction of somebody else's."""
         owed = notices.owed(con)
         unannounced = [each for each in campaigns.active(con) if _to_announce(con, each)]
         if not owed and not unannounced:
-            return 0
-        everybody = self.writer.mail.people().people
+            return ""
+        trouble, everybody = self._everybody()
         collapsed = collapse(owed, everybody)
         written: dict[Notice, list[Intent]] = dict(collapsed.notices)
         events: list[Event] = []
-        for campaign in unannounced:
+        for campaign in unannounced if everybody else ():
             told = broadcast(campaign.id, campaign.revision, everybody.values(), collapsed.notices)
             written.update((notice, []) for notice in told)
             body = {"everybody": len(everybody)}
@@ -88,7 +93,13 @@ class Post:
         refused = Receipt(Outcome.REFUSED, now, "its owner's address is no mail address")
         intents.conclude(con, [(intent, refused) for intent in collapsed.unwritable], self.actor, now)
         ledger.append(con, events, now)
-        return len(written)
+        return trouble
+
+    def _everybody(self) -> tuple[str, dict[str, Person]]:
+        try:
+            return "", self.writer.mail.people().people
+        except InputError as error:
+            return str(error), {}
 
     def hand_over(self, courier: Courier) -> list[Answer]:
         """Hand over one batch; no answers where nothing is due, or another process hands over."""

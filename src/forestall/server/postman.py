@@ -41,7 +41,8 @@ class Postman:
         self._take_back()
         if self._watermark.observing(post.database):
             return
-        post.write()
+        if trouble := post.write():
+            _log.warning("everybody cannot be told", why=trouble)
         while not self._stop.is_set() and (answers := post.hand_over(courier)):
             counts = {str(answer.outcome): 0 for answer in answers}
             for answer in answers:

@@ -74,9 +74,9 @@ def owed(con: Connection) -> list[Owed]:
 
 
 def announced(con: Connection, campaign: CampaignId, revision: int) -> bool:
-    """Say whether a campaign was announced to anybody."""
+    """Say whether a campaign was announced to everybody (P6.1)."""
     statement = select(table.c.id).where(
-        table.c.campaign == campaign, table.c.revision == revision, table.c.action == Action.ANNOUNCE
+        table.c.campaign == campaign, table.c.revision == revision, table.c.everybody
     )
     return con.execute(statement.limit(1)).first() is not None
 
