@@ -67,7 +67,6 @@ def at(**facts: Any) -> Record:
         pytest.param("counting_down", at(counted_down_at=NOW), NOW + 30 * MINUTE, ENFORCING, id="A5: the countdown is half an hour"),
         pytest.param("looked", at(looked_at=NOW), NOW + POLICY.sweep_every, ENFORCING, id="P6.2: several times a day"),
         pytest.param("looked", at(looked_at=NOW, quarantined_at=NOW), NOW + 5 * MINUTE, ENFORCING, id="P6.5: a removed machine is checked every five minutes"),
-        pytest.param("wished", at(check_asked_at=NOW), NOW + POLICY.held_look_every, ENFORCING, id="A13: a wish for a check that nobody answers lapses"),
         pytest.param("rechecked", vulnerable(at(warning_at=NOW - 15 * MINUTE, warned_at=NOW - 15 * MINUTE), NOW), NOW + 15 * MINUTE + timedelta(microseconds=1), ENFORCING, id="A2: proof older than 15 minutes removes nobody"),
     ],
 )  # fmt: skip

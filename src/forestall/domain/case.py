@@ -151,7 +151,7 @@ def case_of(record: Record, moment: Moment) -> Case:
         counting_down=_since(record.counted_down_at, moment.counting_since),
         unreadable=_later(record.unread_at, record.probe_at),
         asked=record.asked_at is not None,
-        wished=_wished(record, moment),
+        wished=_wished(record),
         looked=_looked(record, moment, warned_at, verdict.status),
         warning=record.warning_at is not None,
         warned=warned_at is not None,
@@ -196,10 +196,10 @@ def _warned(record: Record, moment: Moment) -> tuple[datetime | None, bool]:
     return None, refused
 
 
-def _wished(record: Record, moment: Moment) -> bool:
-    """Say whether the owner's wish for a check is still open: not answered, and not so old that nobody waits."""
+def _wished(record: Record) -> bool:
+    """Say whether the owner's wish for a check is still open: no check has answered since (A13)."""
     asked_at = record.check_asked_at
-    if asked_at is None or asked_at <= moment.now - moment.policy.held_look_every:
+    if asked_at is None:
         return False
     return not _since(record.probe_at, asked_at) and not _since(record.unread_at, asked_at)
 

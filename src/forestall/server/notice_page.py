@@ -22,6 +22,9 @@ from forestall.store import notices, records
 from forestall.store.database import Connection, Database
 from forestall.store.notices import Carried
 
+_SOON = 5 * MINUTE
+"""A check that has not answered by then will not."""
+
 
 class Wish(StrEnum):
     """What became of asking for a check."""
@@ -167,7 +170,9 @@ def _machine(record: Record, carried: Carried, moment: Moment, here: bool) -> Ma
         quarantined=case.quarantined,
         unreadable=case.unreadable,
         managed=case.managed and not case.lost,
-        waiting=case.wished,
+        waiting=case.wished
+        and record.check_asked_at is not None
+        and moment.now - record.check_asked_at < _SOON,
         here=here,
     )
 
