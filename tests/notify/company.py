@@ -1,13 +1,9 @@
 """A small company with a mail server: machines, their owners, one campaign, and a clock that a test sets."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-
-import psycopg
-from sqlalchemy import make_url
 
 from domain.made import DEADLINE, ENFORCING, HOUR, MINUTE, POLICY, START
 from forestall.domain.action import Action
@@ -154,15 +150,3 @@ def make_company(url: str, database: Database, host: MailHost, directory: Path) 
         others = (Device(DeviceId(f"z{n}"), f"z{n}", SiteId("z"), managed=False) for n in range(400))
         devices.save(con, others)
     return Company(url, database, host, mail, directory)
-
-
-@contextmanager
-def copied(template: str) -> Iterator[str]:
-    """Copy a database; the copy goes when the block ends."""
-    address = make_url(template)
-    server = address.set(drivername="postgresql", database="postgres").render_as_string(hide_password=False)
-    with psycopg.connect(server, autocommit=True) as con:
-        con.execute("DROP DATABASE IF EXISTS copy")
-        con.execute(f"CREATE DATABASE copy TEMPLATE {address.database}")
-        yield address.set(database="copy").render_as_string(hide_password=False)
-        con.execute("DROP DATABASE copy WITH (FORCE)")

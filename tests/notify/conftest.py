@@ -6,30 +6,8 @@ from pathlib import Path
 import pytest
 
 from forestall.store.database import Database
-from forestall.store.embedded import Embedded
-from notify.company import Company, copied, make_company
+from notify.company import Company, make_company
 from notify.mail_server import MailHost
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded]:
-    """A running PostgreSQL whose own database has the schema; every test gets a copy of it."""
-    with Embedded(tmp_path_factory.mktemp("mail") / "database") as embedded:
-        with Database(embedded.url) as database:
-            database.migrate()
-        yield embedded
-
-
-@pytest.fixture
-def url(template: Embedded) -> Iterator[str]:
-    with copied(template.url) as url:
-        yield url
-
-
-@pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    with Database(url) as database:
-        yield database
 
 
 @pytest.fixture
@@ -39,5 +17,5 @@ def mail_host() -> Iterator[MailHost]:
 
 
 @pytest.fixture
-def company(url: str, database: Database, mail_host: MailHost, tmp_path: Path) -> Company:
-    return make_company(url, database, mail_host, tmp_path)
+def company(database_url: str, database: Database, mail_host: MailHost, tmp_path: Path) -> Company:
+    return make_company(database_url, database, mail_host, tmp_path)

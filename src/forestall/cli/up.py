@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,9 +14,10 @@ import typer
 from forestall.cli.options import Directory
 from forestall.cli.output import Json, print_json, print_line
 from forestall.domain.device import Device, DeviceId, SiteId
-from forestall.domain.errors import AgentError
+from forestall.domain.errors import AgentError, StoreError
 
 if TYPE_CHECKING:
+    from forestall.server.mail_settings import MailSettings
     from forestall.server.triage import TriageRow
     from forestall.server.wiring import Installation
 
@@ -57,15 +58,12 @@ def up(
     from forestall.server.agents import AgentDesk
     from forestall.server.catalogue import load_bundle
     from forestall.server.links import open_links
-    from forestall.server.loops import Clockwork
+    from forestall.server.loops import Clockwork, Watch
     from forestall.server.notice_page import NoticeDesk
     from forestall.server.outside import SIMULATED, without_mail
     from forestall.server.overview import overview
-    from forestall.server.post import post_of
-    from forestall.server.postman import Postman
     from forestall.server.settings import split_bind
     from forestall.server.triage import triage
-    from forestall.server.watermark import Watermark
     from forestall.server.wiring import opened
     from forestall.simulate.showcase import Showcase
     from forestall.web.app import make_app
@@ -83,17 +81,18 @@ def up(
             showcase = Showcase(installation.settings.directory / "demo")
             pages["/company"] = showcase.overview
             stack.callback(showcase.stop)
-        watermark = Watermark(installation.settings.directory / "ledger.jsonl")
         mail = installation.settings.mail
         effects = without_mail(SIMULATED) if mail else SIMULATED
-        clockwork = Clockwork(database, policy, effects, watermark, utc_now, every)
+        clockwork = Clockwork(database, policy, effects, installation.watermark, utc_now, every)
         stack.callback(clockwork.stop)
         clockwork.start()
         if mail and not once:
-            postman = Postman(post_of(installation, mail, utc_now), watermark, every)
-            stack.callback(postman.stop)
-            postman.start()
+            _hand_over(installation, mail, stack, every)
         more = mail_routes(NoticeDesk(database, policy), open_links(installation.settings.directory))
+        watch = Watch(database, installation.settings.feeds, utc_now)
+        stack.callback(watch.stop)
+        if not once:
+            watch.start()
         address = split_bind(bind or installation.settings.bind)
         url = stack.enter_context(serving(make_app(AgentDesk(database, policy), pages, more), *address))
         rows = triage(database, device=HERE)
@@ -102,7 +101,26 @@ def up(
         if "/company" in pages:
             showcase.start()
         if not once:
-            threading.Event().wait()
+            _stay(installation)
+
+
+def _hand_over(installation: "Installation", mail: "MailSettings", stack: ExitStack, every: float) -> None:
+    """Let the postman hand over mail until the stack is unwound."""
+    from forestall.clock import utc_now
+    from forestall.server.post import post_of
+    from forestall.server.postman import Postman
+
+    postman = Postman(post_of(installation, mail, utc_now), installation.watermark, every)
+    stack.callback(postman.stop)
+    postman.start()
+
+
+def _stay(installation: "Installation") -> None:
+    """Work until somebody stops us. Here and not in a thread: the database ends with the thread that starts it."""
+    while True:
+        threading.Event().wait(2)
+        with suppress(StoreError):  # the next turn of the clockwork says so
+            installation.tend()
 
 
 def _take_own_inventory(installation: "Installation", now: datetime) -> str:

@@ -1,6 +1,6 @@
 """The web application: the agents' interface and the pages."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 from starlette.applications import Starlette
@@ -18,11 +18,17 @@ from forestall.web.pages import page_routes
 
 
 def make_app(
-    desk: AgentDesk, pages: dict[str, Callable[[], Overview]], more: Iterable[Route] = ()
+    desk: AgentDesk,
+    pages: Mapping[str, Callable[[], Overview]],
+    more: Iterable[Route] = (),
+    keep_seconds: float = 2.0,
 ) -> Starlette:
-    """Put the routes together; errors are answered as problem documents (RFC 9457)."""
+    """Put the routes together; errors are answered as problem documents (RFC 9457).
+
+    Who looks at a page within `keep_seconds` of another is shown the same numbers.
+    """
     return Starlette(
-        routes=[*agent_routes(desk), *page_routes(pages), *more],
+        routes=[*agent_routes(desk), *page_routes(pages, keep_seconds), *more],
         exception_handlers={HTTPException: _refused, ForestallError: _failed, Exception: _unforeseen},
     )
 
