@@ -1,7 +1,7 @@
 """A small satisfiability search over rows as data: does any case lie in this cube and outside of those?
 
 A cube gives each fact it names a set of values. `find` returns one case, or None when there is none: a proof over
-all 2^33 x 5 combinations of facts, not a sample.
+all 2^34 x 5 combinations of facts, not a sample.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -35,6 +35,7 @@ from forestall.domain.record import Record
 
 NOW = DEADLINE + 2 * DAY
 IMMINENT = taken(VOLUNTARY, Step.IMMINENT, START + DAY)
+ASKED = START + DAY
 WAIVED = replace(ENFORCING, mail_waived=True)
 MANAGED = TOLD._replace(managed=True)
 AGENT_FAILS = {"failures": 3, "failing_since": NOW - DAY}
@@ -91,6 +92,22 @@ def test_a_fact_ends_on_time(fact: str, record: Record, holds_until: datetime, c
 def test_a_fact_begins_on_time(fact: str, record: Record, begins: datetime, campaign: Campaign):
     assert not getattr(case_at(record, campaign, begins - timedelta(microseconds=1)), fact)
     assert getattr(case_at(record, campaign, begins), fact)
+
+
+@pytest.mark.parametrize(
+    ("record", "rule"),
+    [
+        pytest.param(at(check_asked_at=ASKED, looked_at=ASKED - HOUR), "wished", id="in the voluntary period"),
+        pytest.param(at(check_asked_at=ASKED, looked_at=ASKED), "free-to-choose", id="the check it asked for is under way"),
+        pytest.param(at(check_asked_at=ASKED, looked_at=ASKED, probe_at=ASKED + MINUTE), "free-to-choose", id="the check has answered"),
+        pytest.param(at(check_asked_at=ASKED, unread_at=ASKED + MINUTE), "free-to-choose", id="the check could not read it"),
+        pytest.param(at(check_asked_at=ASKED, looked_at=ASKED - MINUTE, quarantined_at=ASKED - HOUR), "held-look", id="off the network: looked at before its five minutes are over"),
+    ],
+)  # fmt: skip
+def test_an_owner_who_asks_for_a_check_gets_one(record: Record, rule: str):
+    """A13, and no second one until somebody asks again."""
+    seen = record._replace(probe_status=Status.AFFECTED, probe_at=record.probe_at or ASKED - 2 * HOUR)
+    assert decide(case_at(seen, VOLUNTARY, ASKED + 2 * MINUTE)).name == rule
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ from forestall.domain.record import (
     Outcome,
     Receipt,
     Record,
+    after_asking,
     after_attempts,
     after_evidence,
     after_intent,
@@ -164,7 +165,7 @@ def test_what_the_guard_dropped_may_be_ordered_anew(record: Record, action: Acti
 
 
 HISTORY = st.lists(
-    st.tuples(st.sampled_from(["look", "clean", "drop", "release", "relapse"]), st.integers(1, 600)),
+    st.tuples(st.sampled_from(["look", "ask", "clean", "drop", "release", "relapse"]), st.integers(1, 600)),
     min_size=1,
     max_size=30,
 )
@@ -180,6 +181,8 @@ def test_no_two_checks_or_installs_share_a_number(history: list[tuple[str, int]]
             case "look":
                 numbers.append(round_of(action, record))
                 record = after_intent(record, action, now)
+            case "ask":
+                record = after_asking(record, now)
             case "clean":
                 record = after_evidence(record._replace(warning_at=now), seen(Status.FIXED, now))
             case "relapse":
@@ -271,3 +274,11 @@ def test_reading_what_is_remembered_changes_nothing(record: Record, closed: bool
     read = after_reading(record, closed, now)
     assert (read.quarantined_at is not None) == closed
     assert after_reading(read, closed, now + MINUTE) == read
+
+
+def test_a_check_is_asked_for_once_a_minute_at_most():
+    """A13."""
+    asked = after_asking(TOLD, NOW)
+    assert asked.check_asked_at == NOW
+    assert after_asking(asked, NOW + MINUTE - timedelta(microseconds=1)) == asked
+    assert after_asking(asked, NOW + MINUTE).check_asked_at == NOW + MINUTE

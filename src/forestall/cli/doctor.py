@@ -29,7 +29,7 @@ class Finding:
 
 
 def doctor(data: Directory = None, json: Json = False) -> None:
-    """Check database, ledger, sources, clock and disk; every trouble comes with its mend."""
+    """Check database, ledger, sources, mail, clock and disk; every trouble comes with its mend."""
     findings = list(_look(data))
     if json:
         print_json(findings)
@@ -53,6 +53,7 @@ def _look(data: Directory) -> Iterator[Finding]:
             yield Finding("settings", True, str(installation.settings.directory))
             yield _disk(installation.settings.directory)
             yield from _database(installation)
+            yield from _mail(installation)
     except ForestallError as error:
         yield Finding("database", False, str(error), "do what the sentence says, then run this again")
 
@@ -97,3 +98,29 @@ def _database(installation: "Installation") -> Iterator[Finding]:
         yield Finding(
             state.name, not trouble, detail, "forestall advisory pull, or look at the file it names"
         )
+
+
+def _mail(installation: "Installation") -> Iterator[Finding]:
+    """Greet the mail server, where one is connected, and read who everybody is."""
+    from forestall.notify.smtp import Courier
+
+    mail = installation.settings.mail
+    if mail is None:
+        return
+    try:
+        with Courier(mail.server, connections=1) as courier:
+            trouble = courier.greet()
+        directory = mail.people()
+    except ForestallError as error:
+        yield Finding("mail", False, str(error), "do what the sentence says, then run this again")
+        return
+    yield Finding(
+        "mail", not trouble, trouble or f"{mail.server} takes us in", "correct [mail] in forestall.toml"
+    )
+    refused = len(directory.refused)
+    detail = f"{len(directory.people)} people" + (
+        f"; {refused} lines name nobody: {directory.refused[0]}" if refused else ""
+    )
+    yield Finding(
+        "everybody", bool(directory.people) and not refused, detail, "correct [mail] directory or everybody"
+    )

@@ -14,6 +14,7 @@ from forestall.cli import (
     enroll,
     ledger,
     machines,
+    mail,
     match,
     rate,
     rules,
@@ -47,6 +48,7 @@ app.command("devices")(devices.devices)
 app.command("why")(devices.why)
 app.add_typer(enroll.app, name="enroll")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(mail.app, name="mail")
 app.command("match")(match.match)
 app.add_typer(versions.app, name="versions")
 app.command("demo")(demo.demo)

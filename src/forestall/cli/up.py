@@ -17,6 +17,7 @@ from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.errors import AgentError, StoreError
 
 if TYPE_CHECKING:
+    from forestall.server.mail_settings import MailSettings
     from forestall.server.triage import TriageRow
     from forestall.server.wiring import Installation
 
@@ -56,14 +57,17 @@ def up(
     from forestall.clock import stopwatch, utc_now
     from forestall.server.agents import AgentDesk
     from forestall.server.catalogue import load_bundle
+    from forestall.server.links import open_links
     from forestall.server.loops import Clockwork, Watch
-    from forestall.server.outside import SIMULATED
+    from forestall.server.notice_page import NoticeDesk
+    from forestall.server.outside import SIMULATED, without_mail
     from forestall.server.overview import overview
     from forestall.server.settings import split_bind
     from forestall.server.triage import triage
     from forestall.server.wiring import opened
     from forestall.simulate.showcase import Showcase
     from forestall.web.app import make_app
+    from forestall.web.mail_pages import mail_routes
     from forestall.web.serve import serving
 
     started = stopwatch()
@@ -77,15 +81,20 @@ def up(
             showcase = Showcase(installation.settings.directory / "demo")
             pages["/company"] = showcase.overview
             stack.callback(showcase.stop)
-        clockwork = Clockwork(database, policy, SIMULATED, installation.watermark, utc_now, every)
+        mail = installation.settings.mail
+        effects = without_mail(SIMULATED) if mail else SIMULATED
+        clockwork = Clockwork(database, policy, effects, installation.watermark, utc_now, every)
         stack.callback(clockwork.stop)
         clockwork.start()
+        if mail and not once:
+            _hand_over(installation, mail, stack, every)
+        more = mail_routes(NoticeDesk(database, policy), open_links(installation.settings.directory))
         watch = Watch(database, installation.settings.feeds, utc_now)
         stack.callback(watch.stop)
         if not once:
             watch.start()
         address = split_bind(bind or installation.settings.bind)
-        url = stack.enter_context(serving(make_app(AgentDesk(database, policy), pages), *address))
+        url = stack.enter_context(serving(make_app(AgentDesk(database, policy), pages, more), *address))
         rows = triage(database, device=HERE)
         summary = Summary(len(rows), _worst(rows), url, round(stopwatch() - started, 1), trouble)
         _report(summary, pages, json=json)
@@ -93,6 +102,17 @@ def up(
             showcase.start()
         if not once:
             _stay(installation)
+
+
+def _hand_over(installation: "Installation", mail: "MailSettings", stack: ExitStack, every: float) -> None:
+    """Let the postman hand over mail until the stack is unwound."""
+    from forestall.clock import utc_now
+    from forestall.server.post import post_of
+    from forestall.server.postman import Postman
+
+    postman = Postman(post_of(installation, mail, utc_now), installation.watermark, every)
+    stack.callback(postman.stop)
+    postman.start()
 
 
 def _stay(installation: "Installation") -> None:

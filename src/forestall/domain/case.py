@@ -39,6 +39,8 @@ class Case(NamedTuple):
     """It has begun and is not over."""
     unreadable: bool = False
     asked: bool = False
+    wished: bool = False
+    """Its owner asked for a check, and none has answered since."""
     looked: bool = False
     """A check is under way, or has just been made."""
     warning: bool = False
@@ -149,6 +151,7 @@ def case_of(record: Record, moment: Moment) -> Case:
         counting_down=_since(record.counted_down_at, moment.counting_since),
         unreadable=_later(record.unread_at, record.probe_at),
         asked=record.asked_at is not None,
+        wished=_wished(record),
         looked=_looked(record, moment, warned_at, verdict.status),
         warning=record.warning_at is not None,
         warned=warned_at is not None,
@@ -193,12 +196,20 @@ def _warned(record: Record, moment: Moment) -> tuple[datetime | None, bool]:
     return None, refused
 
 
+def _wished(record: Record) -> bool:
+    """Say whether the owner's wish for a check is still open: no check has answered since (A13)."""
+    asked_at = record.check_asked_at
+    if asked_at is None:
+        return False
+    return not _since(record.probe_at, asked_at) and not _since(record.unread_at, asked_at)
+
+
 def _looked(record: Record, moment: Moment, warned_at: datetime | None, status: Status) -> bool:
     """Say whether a check is under way or was just made: more often the more hangs on it.
 
     A warned machine that does not answer is soon asked less often, or one left at home would be asked for weeks.
     """
-    if record.looked_at is None:
+    if record.looked_at is None or _later(record.check_asked_at, record.looked_at):
         return False
     policy = moment.policy
     if record.quarantined_at is not None:

@@ -36,6 +36,8 @@ class Policy:
     distribute_within: timedelta = _number(72 * HOUR, "P4.4", "from hand-over to distribution, at most")
     check_every: timedelta = _number(4 * HOUR, "P5.3", "agents look for updates")
     retry_after: timedelta = _number(8 * HOUR, "A4", "between forced attempts after a failure")
+    mail_every: timedelta = _number(1 * DAY, "P6.1", "one mail a person, whatever the number of machines; final warnings do not wait")
+    mail_given_up_after: timedelta = _number(4 * HOUR, "A14", "a final warning that no mail server takes this long: then a person looks")
     sweep_every: timedelta = _number(8 * HOUR, "P6.2", "each unmanaged machine is probed")
     removal_after_warning: timedelta = _number(15 * MINUTE, "P6.4", "from the final warning to verdict and removal")
     recheck_after: timedelta = _number(10 * MINUTE, "P6.4", "from the final warning to the re-check")

@@ -1,27 +1,25 @@
-"""The mails of the process, in the language of the person who gets them (P6.1, P6.3, P8.3, A2).
+"""The mails of the process, in the language of the person who gets them (P6.1, P6.3, P8.3, A2)."""
 
-Addresses and names come from outside: the modern message class refuses line breaks in headers.
-"""
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from email.headerregistry import Address
+from datetime import datetime, timedelta
+from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
-from enum import StrEnum
 
+from forestall.notify.calendar import Deadline, calendar
+from forestall.notify.message import Envelope, Sender, Text, message_of, sender_of, tame
+from forestall.notify.texts import BODIES, SUBJECTS, WORDS, Letter, column
 
-class Letter(StrEnum):
-    """Which mail."""
+__all__ = ["Contents", "Letter", "compose", "later", "trial", "write"]
 
-    ANNOUNCEMENT = "announcement"
-    FINAL_WARNING = "final_warning"
-    SELF_CHECK = "self_check"
+_MOST_MACHINES = 20
+_MOST_FLAWS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a mail is about. Several machines of one person are one mail."""
+    """What a mail says of one update. Several machines of one person are one mail."""
 
     letter: Letter
     update: str
@@ -30,81 +28,107 @@ class Contents:
     minutes: int
     """From a final warning to the removal."""
     link: str
-
-
-_TEXTS: dict[tuple[Letter, str], tuple[str, str]] = {
-    (Letter.ANNOUNCEMENT, "en"): (
-        "Security update {update}: please install before {deadline}",
-        (
-            "A security flaw is closed by the update {update}.\n\nYour machines: {machines}\n\n"
-            "Please install it at a moment that suits you, before {deadline}. After that it is installed by\n"
-            "force, and machines that nobody manages are taken off the network while they are vulnerable.\n\n"
-            "The update: {link}\n"
-        ),
-    ),
-    (Letter.ANNOUNCEMENT, "ja"): (
-        "セキュリティ更新 {update}：{deadline} までに適用してください",
-        (
-            "更新 {update} によりセキュリティの欠陥が修正されます。\n\n対象の端末：{machines}\n\n"
-            "{deadline} までに、都合のよい時に適用してください。期限を過ぎると強制的に適用されます。\n"
-            "管理対象外の端末は、脆弱な間ネットワークから切り離されます。\n\n更新の入手先：{link}\n"
-        ),
-    ),
-    (Letter.FINAL_WARNING, "en"): (
-        "Final warning: {machines} will be taken off the network in {minutes} minutes",
-        (
-            "The deadline for {update} was {deadline}, and this machine is still vulnerable: {machines}\n\n"
-            "It is checked again shortly. If it is still vulnerable it is taken off the network {minutes} minutes\n"
-            "after this mail. It is let back as soon as a check shows it fixed.\n\nThe update: {link}\n"
-        ),
-    ),
-    (Letter.FINAL_WARNING, "ja"): (
-        "最終警告：{machines} は{minutes}分後にネットワークから切り離されます",
-        (
-            "{update} の期限は {deadline} でした。次の端末はまだ脆弱です：{machines}\n\n"
-            "まもなく再検査します。まだ脆弱な場合、このメールから{minutes}分後にネットワークから切り離します。\n"
-            "修正が確認され次第、復帰します。\n\n更新の入手先：{link}\n"
-        ),
-    ),
-    (Letter.SELF_CHECK, "en"): (
-        "Please check {machines} for {update}",
-        (
-            "We cannot see from outside whether this machine has the security update {update}: {machines}\n\n"
-            "Please open this page on that machine; it checks and tells you: {link}\n"
-        ),
-    ),
-    (Letter.SELF_CHECK, "ja"): (
-        "{machines} の {update} を確認してください",
-        (
-            "次の端末にセキュリティ更新 {update} が適用済みか、外部から確認できません：{machines}\n\n"
-            "その端末で次のページを開いてください。検査して結果をお知らせします：{link}\n"
-        ),
-    ),
-}
+    flaws: tuple[str, ...] = ()
+    """The vulnerabilities that the update closes."""
+    imminent: bool = False
+    event: str = ""
+    """Names the deadline in calendars; empty for no calendar entry."""
+    sequence: int = 0
 
 
 def compose(
     contents: Contents, recipient: str, sender: str, language: str, sent_at: datetime
 ) -> EmailMessage:
-    """Write a mail.
+    """Write a mail about one update.
 
     Raises:
-        ValueError: the address is none.
+        ValueError: an address is none.
     """
-    subject, body = _TEXTS[contents.letter, language if language == "ja" else "en"]
-    deadline = f"{contents.deadline_at:%Y-%m-%d %H:%M} UTC" if contents.deadline_at else "-"
-    words = {
-        "update": contents.update,
-        "machines": ", ".join(contents.machines),
-        "deadline": deadline,
-        "minutes": contents.minutes,
-        "link": contents.link,
+    written = write([contents], Envelope(recipient, language, sent_at), sender_of(sender))
+    return message_from_bytes(written, _class=EmailMessage, policy=SMTP)
+
+
+def write(parts: Sequence[Contents], envelope: Envelope, sender: Sender) -> bytes:
+    """Write one mail about one or several updates.
+
+    Raises:
+        ValueError: the recipient's address is none.
+    """
+    language = envelope.language
+    deadlines = [_deadline(part, language, sender) for part in parts if part.event and part.deadline_at]
+    written = calendar(deadlines, envelope.sent_at) if deadlines else ""
+    return message_of(
+        Text(_subject(parts, language), _paragraphs(parts, language), written), envelope, sender
+    )
+
+
+def trial(envelope: Envelope, sender: Sender) -> bytes:
+    """Write a mail that only shows whether mails arrive."""
+    at = column(envelope.language)
+    return message_of(
+        Text(WORDS["test"][at], (WORDS["test_body"][at], WORDS["footer"][at])), envelope, sender
+    )
+
+
+def _subject(parts: Sequence[Contents], language: str) -> str:
+    first, at = parts[0], column(language)
+    if len(parts) == 1:
+        return tame(SUBJECTS[first.letter][at].format(**_words(first, language)), 200)
+    machines = _machines(tuple(dict.fromkeys(name for part in parts for name in part.machines)), 3, language)
+    updates = tame(", ".join(part.update for part in parts), 120)
+    several = WORDS["several_warned" if first.letter is Letter.FINAL_WARNING else "several"][at]
+    return tame(several.format(n=len(parts), updates=updates, machines=machines, minutes=first.minutes), 200)
+
+
+def _paragraphs(parts: Sequence[Contents], language: str) -> tuple[str, ...]:
+    at = column(language)
+    paragraphs: list[str] = []
+    for part in parts:
+        words = _words(part, language)
+        if part.imminent:
+            paragraphs.append(WORDS["imminent"][at])
+        paragraphs += [text.format(**words) for text in BODIES[part.letter][at]]
+        if part.letter is Letter.ANNOUNCEMENT and part.machines:
+            paragraphs.append(WORDS["machines"][at].format(**words))
+    links = dict.fromkeys(part.link for part in parts)
+    return *paragraphs, *(f"{WORDS['link'][at]}\n{link}" for link in links), WORDS["footer"][at]
+
+
+def _words(part: Contents, language: str) -> dict[str, object]:
+    at = column(language)
+    flaws = ", ".join([*map(tame, part.flaws[:_MOST_FLAWS]), *["…"] * (len(part.flaws) > _MOST_FLAWS)])
+    return {
+        "update": tame(part.update),
+        "machines": _machines(part.machines, _MOST_MACHINES, language),
+        "deadline": f"{part.deadline_at:%Y-%m-%d %H:%M} UTC"
+        if part.deadline_at
+        else WORDS["no_deadline"][at],
+        "minutes": part.minutes,
+        "flaws": f" ({flaws})" if flaws else "",
     }
-    message = EmailMessage(policy=SMTP)
-    message["From"] = sender
-    message["To"] = Address(addr_spec=recipient)
-    message["Date"] = sent_at
-    message["Subject"] = " ".join(subject.format(**words).split())
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(body.format(**words))
-    return message
+
+
+def _machines(names: tuple[str, ...], most: int, language: str) -> str:
+    shown = ", ".join(tame(name) for name in names[:most])
+    if len(names) <= most:
+        return shown
+    return WORDS["and_more"][column(language)].format(machines=shown, n=len(names) - most)
+
+
+def _deadline(part: Contents, language: str, sender: Sender) -> Deadline:
+    if part.deadline_at is None:
+        raise ValueError("a calendar entry needs a deadline")
+    summary = WORDS["event"][column(language)].format(update=tame(part.update))
+    return Deadline(
+        uid=f"{part.event}@{sender.domain}",
+        at=part.deadline_at,
+        sequence=part.sequence,
+        summary=summary,
+        description=f"{summary}\n{part.link}",
+        url=part.link,
+    )
+
+
+def later(begun_at: datetime, since: datetime) -> int:
+    """Count whole minutes: a calendar entry's sequence that rises with every later word."""
+    return max(0, (begun_at - since) // timedelta(minutes=1))

@@ -24,15 +24,15 @@ Effects = Mapping[Action, Effect]
 def apply_open(
     database: Database, effects: Effects, actor: str, now: datetime, policy: Policy, *, observing: str = ""
 ) -> int:
-    """Carry out the intents that wait for an effect; returns how many were answered.
+    """Carry out the intents that wait for one of these effects; returns how many were answered.
 
     While `observing` says why, only harmless ones are: a restored backup's orders may have been carried out long ago.
     """
     with database.begin() as con:
-        waiting = [each.intent for each in intents.open_intents(con, now)]
+        waiting = [each.intent for each in intents.open_intents(con, now, effects)]
         if observing:
             waiting = [intent for intent in waiting if intent.action in HARMLESS]
-        answered = _dropped(con, waiting, now, policy)
+        answered = dropped(con, waiting, now, policy)
         gone = {id(intent) for intent, _ in answered}
         by_action = defaultdict[Action, list[Intent]](list)
         for intent in waiting:
@@ -44,7 +44,7 @@ def apply_open(
     return len(answered)
 
 
-def _dropped(
+def dropped(
     con: Connection, waiting: Sequence[Intent], now: datetime, policy: Policy
 ) -> list[tuple[Intent, Receipt]]:
     """Decide again on the newest facts: what the rules no longer want, or do not know, is dropped."""

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from forestall.domain.action import Action
 from forestall.domain.intent import Intent
+from forestall.domain.notice import MAILED
 from forestall.domain.record import Outcome, Receipt
 from forestall.server.effects import Effect, Effects
 
@@ -29,3 +30,8 @@ SIMULATED: Effects = {
     Action.RELEASE: _nothing_closed,
 }
 """The default: nothing outside is touched, and the record says what would have been."""
+
+
+def without_mail(effects: Effects) -> Effects:
+    """Leave the mails to the post (`server.post`), which hands them over beside the clockwork."""
+    return {action: effect for action, effect in effects.items() if action not in MAILED}

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from forestall.domain.errors import InputError
+from forestall.server.mail_settings import MailFile, MailSettings, mail_settings
 from forestall.server.toml_file import line_of, read_toml
 
 FILE = "forestall.toml"
@@ -31,6 +32,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     server: _Server = msgspec.field(default_factory=_Server)
     database: _Database = msgspec.field(default_factory=_Database)
     feeds: _Feeds = msgspec.field(default_factory=_Feeds)
+    mail: MailFile = msgspec.field(default_factory=MailFile)
     policy: str = ""
 
 
@@ -46,6 +48,8 @@ class Settings:
     feeds: tuple[str, ...] = field(default=())
     """Files, directories or https addresses read beside the bundled advisories."""
     policy: Path | None = None
+    mail: MailSettings | None = None
+    """None where no mail server is connected."""
 
 
 def default_directory() -> Path:
@@ -85,6 +89,7 @@ def load_settings(directory: Path | None = None) -> Settings:
         database_user=found.database.user,
         feeds=tuple(found.feeds.addresses),
         policy=policy,
+        mail=mail_settings(found.mail, directory, path),
     )
 
 

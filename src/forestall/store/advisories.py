@@ -67,6 +67,18 @@ def load(con: Connection) -> dict[str, Catalogue]:
     return {name: Catalogue(tuple(advisories[name]), facts[name]) for name in sorted({*advisories, *facts})}
 
 
+def flaws_of(con: Connection, release: str, source: str, version: str) -> list[VulnerabilityId]:
+    """List what an update closes, from the advisories that name it."""
+    statement = (
+        select(advisory.c.vulnerabilities)
+        .join(product, (product.c.feed == advisory.c.feed) & (product.c.advisory == advisory.c.id))
+        .where(product.c.release == release, product.c.source == source, product.c.fixed == version)
+        .order_by(advisory.c.published_at, advisory.c.id)
+    )
+    found = (name for names in con.execute(statement).scalars() for name in names)
+    return [VulnerabilityId(name) for name in dict.fromkeys(found)]
+
+
 def _advisory_row(feed: str, each: Advisory) -> tuple[object, ...]:
     return feed, each.id, each.title, each.published_at, list(each.vulnerabilities), each.origin
 

@@ -34,8 +34,8 @@ PUBLISHED = frozenset(
 )  # fmt: skip
 """Done by being on record: agents, doors and people's lists read them from here."""
 
-_KEY = ("campaign", "revision", "device", "action", "round")
-_FIELDS = (*_KEY, "site", "rule", "paragraph")
+KEY = ("campaign", "revision", "device", "action", "round")
+_FIELDS = (*KEY, "site", "rule", "paragraph")
 _COLUMNS = (*_FIELDS, "ordered_at", "outcome", "ended_at")
 _LONGEST_WAIT = 15 * MINUTE
 
@@ -74,7 +74,7 @@ def order(con: Connection, lease: Lease, intents: Sequence[Intent], now: datetim
 def unordered(con: Connection, intents: Sequence[Intent]) -> list[Intent]:
     """Leave out what was ordered before."""
     known = _known(con, intents)
-    return [intent for intent in intents if _key(intent) not in known]
+    return [intent for intent in intents if key_of(intent) not in known]
 
 
 def hold(con: Connection, campaign: CampaignId, waiting: Sequence[Held], actor: str, now: datetime) -> None:
@@ -83,7 +83,7 @@ def hold(con: Connection, campaign: CampaignId, waiting: Sequence[Held], actor: 
     like = [held_table.c[name] for name in columns]
     rows = [(*_values(each.intent), each.brake, each.paragraph, now) for each in waiting]
     with staged(con, like, rows) as stage:
-        same = and_(*(held_table.c[name] == stage.c[name] for name in _KEY))
+        same = and_(*(held_table.c[name] == stage.c[name] for name in KEY))
         still = select(stage.c.device).where(same).exists()
         con.execute(delete(held_table).where(held_table.c.campaign == campaign, ~still))
         statement = insert(held_table).from_select(columns, select(stage)).on_conflict_do_nothing()
@@ -102,19 +102,25 @@ def held(con: Connection, campaign: CampaignId) -> list[tuple[Held, datetime]]:
     rows = con.execute(
         select(held_table).where(held_table.c.campaign == campaign).order_by(held_table.c.since)
     )
-    return [(Held(_intent(row), row.brake, row.brake_paragraph), row.since) for row in rows]
+    return [(Held(read_intent(row), row.brake, row.brake_paragraph), row.since) for row in rows]
 
 
-def open_intents(con: Connection, now: datetime, limit: int = 1_000) -> list[Open]:
+def open_intents(
+    con: Connection, now: datetime, actions: Iterable[Action] = tuple(Action), limit: int = 1_000
+) -> list[Open]:
     """Take intents whose effect is due, oldest first; another worker's are passed over."""
     statement = (
         select(table)
-        .where(table.c.ended_at.is_(None), func.coalesce(table.c.retry_at, now) <= now)
+        .where(
+            table.c.ended_at.is_(None),
+            table.c.action.in_(list(actions)),
+            func.coalesce(table.c.retry_at, now) <= now,
+        )
         .order_by(table.c.ordered_at, table.c.device)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return [Open(_intent(row), row.ordered_at, row.attempts) for row in con.execute(statement)]
+    return [Open(read_intent(row), row.ordered_at, row.attempts) for row in con.execute(statement)]
 
 
 def conclude(con: Connection, done: Iterable[tuple[Intent, Receipt]], actor: str, now: datetime) -> None:
@@ -137,11 +143,11 @@ def bring_back(
 ) -> int:
     """Put back what the ledger says was ordered and answered; returns how many were not known (R17)."""
     columns = [table.c[name] for name in _COLUMNS]
-    rows = {_key(intent): _row(intent, at) for intent, at in ordered}
+    rows = {key_of(intent): _row(intent, at) for intent, at in ordered}
     with staged(con, columns, rows.values()) as stage:
         statement = insert(table).from_select(_COLUMNS, select(stage)).on_conflict_do_nothing()
         new = len(con.execute(statement.returning(table.c.device)).all())
-    _keep(con, list({_key(intent): (intent, receipt) for intent, receipt in answered}.values()))
+    _keep(con, list({key_of(intent): (intent, receipt) for intent, receipt in answered}.values()))
     return new
 
 
@@ -183,19 +189,19 @@ def _put(con: Connection, intents: Sequence[Intent], now: datetime) -> list[Inte
 
 
 def _known(con: Connection, intents: Sequence[Intent]) -> set[tuple[object, ...]]:
-    columns = [table.c[name] for name in _KEY]
-    with staged(con, columns, map(_key, intents)) as stage:
-        same = and_(*(table.c[name] == stage.c[name] for name in _KEY))
+    columns = [table.c[name] for name in KEY]
+    with staged(con, columns, map(key_of, intents)) as stage:
+        same = and_(*(table.c[name] == stage.c[name] for name in KEY))
         return {tuple(row) for row in con.execute(select(*columns).join(stage, same))}
 
 
 def _keep(con: Connection, answered: Sequence[tuple[Intent, Receipt]]) -> None:
-    like = [table.c[name] for name in (*_KEY, "outcome", "ended_at", "detail")]
+    like = [table.c[name] for name in (*KEY, "outcome", "ended_at", "detail")]
     rows = (
-        (*_key(intent), receipt.outcome, receipt.at, receipt.detail[:2_000]) for intent, receipt in answered
+        (*key_of(intent), receipt.outcome, receipt.at, receipt.detail[:2_000]) for intent, receipt in answered
     )
     with staged(con, like, rows) as stage:
-        same = and_(*(table.c[name] == stage.c[name] for name in _KEY))
+        same = and_(*(table.c[name] == stage.c[name] for name in KEY))
         failed = stage.c.outcome == Outcome.FAILED
         ended = {"outcome": stage.c.outcome, "ended_at": stage.c.ended_at, "detail": stage.c.detail}
         con.execute(update(table).where(same, ~failed).values(ended))
@@ -209,8 +215,9 @@ def _keep(con: Connection, answered: Sequence[tuple[Intent, Receipt]]) -> None:
         con.execute(update(table).where(same, failed).values(again))
 
 
-def _key(intent: Intent) -> tuple[object, ...]:
-    return _values(intent)[: len(_KEY)]
+def key_of(intent: Intent) -> tuple[object, ...]:
+    """Give the values of `KEY`."""
+    return _values(intent)[: len(KEY)]
 
 
 def _values(intent: Intent) -> tuple[object, ...]:
@@ -225,7 +232,8 @@ def _row(intent: Intent, now: datetime) -> tuple[object, ...]:
     return *_values(intent), now, Outcome.DONE if done else None, now if done else None
 
 
-def _intent(row: Row[tuple[object, ...]]) -> Intent:
+def read_intent(row: Row[tuple[object, ...]]) -> Intent:
+    """Read an intent from a row that has its columns."""
     return Intent(
         CampaignId(row.campaign), row.revision, DeviceId(row.device), Action(row.action), row.round, SiteId(row.site),
         row.rule, row.paragraph,

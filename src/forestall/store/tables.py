@@ -287,6 +287,7 @@ record = Table(
     _moment("quarantined_at"),
     _moment("released_at"),
     _moment("fixed_at"),
+    _moment("check_asked_at"),
     Column("episode", Integer, nullable=False, server_default="0"),
     Index(None, "device"),
     # Rewritten in place again and again: room in every page keeps the updates off the indexes.
@@ -325,6 +326,7 @@ intent = Table(
     Column("outcome", Text),
     _moment("ended_at"),
     Column("detail", Text, nullable=False, server_default=""),
+    Column("notice", Text),
 )
 Index("intent_open_idx", intent.c.ordered_at, postgresql_where=intent.c.ended_at.is_(None))
 Index(
@@ -332,6 +334,40 @@ Index(
     intent.c.action,
     intent.c.ordered_at,
     postgresql_where=intent.c.action.in_(["install", "quarantine"]),
+)
+Index("intent_notice_idx", intent.c.notice, postgresql_where=intent.c.notice.is_not(None))
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must("campaign"),
+    _must("revision", Integer),
+    _must("action"),
+    _must("address"),
+    _must("name"),
+    _must("language"),
+    _must("daily", Boolean),
+    _must("everybody", Boolean),
+    _must("written_at", MOMENT),
+    _must("due_at", MOMENT),
+    Column("message", Text),
+    _moment("begun_at"),
+    _moment("doubt_at"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("outcome", Text),
+    _moment("ended_at"),
+    Column("detail", Text, nullable=False, server_default=""),
+    Index(None, "address"),
+    Index(None, "campaign", "revision"),
+    Index(None, "message"),
+)
+Index(
+    "notice_open_idx",
+    notice.c.daily,
+    notice.c.due_at,
+    notice.c.address,
+    postgresql_where=notice.c.ended_at.is_(None),
 )
 
 held = Table(

@@ -1,12 +1,13 @@
 """The web application: the agents' interface and the pages."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from forestall.domain.errors import ForestallError
 from forestall.protocol import Problem
@@ -17,14 +18,17 @@ from forestall.web.pages import page_routes
 
 
 def make_app(
-    desk: AgentDesk, pages: Mapping[str, Callable[[], Overview]], keep_seconds: float = 2.0
+    desk: AgentDesk,
+    pages: Mapping[str, Callable[[], Overview]],
+    more: Iterable[Route] = (),
+    keep_seconds: float = 2.0,
 ) -> Starlette:
     """Put the routes together; errors are answered as problem documents (RFC 9457).
 
     Who looks at a page within `keep_seconds` of another is shown the same numbers.
     """
     return Starlette(
-        routes=[*agent_routes(desk), *page_routes(pages, keep_seconds)],
+        routes=[*agent_routes(desk), *page_routes(pages, keep_seconds), *more],
         exception_handlers={HTTPException: _refused, ForestallError: _failed, Exception: _unforeseen},
     )
 
