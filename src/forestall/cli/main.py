@@ -13,6 +13,7 @@ from forestall.cli import (
     enroll,
     ledger,
     match,
+    network,
     rate,
     rules,
     up,
@@ -38,6 +39,7 @@ app.add_typer(enroll.app, name="enroll")
 app.add_typer(ledger.app, name="ledger")
 app.command("match")(match.match)
 app.add_typer(versions.app, name="versions")
+app.add_typer(network.app, name="network")
 app.command("demo")(demo.demo)
 app.command("rules")(rules.rules)
 

@@ -79,7 +79,9 @@ def up(
             pages["/company"] = showcase.overview
             stack.callback(showcase.stop)
         watermark = Watermark(installation.settings.directory / "ledger.jsonl")
-        clockwork = Clockwork(database, policy, SIMULATED, watermark, utc_now, every)
+        enforcement = installation.enforcement
+        effects = {**SIMULATED, **enforcement.effects(database)}
+        clockwork = Clockwork(database, policy, effects, watermark, utc_now, every, enforcement)
         stack.callback(clockwork.stop)
         clockwork.start()
         address = split_bind(bind or installation.settings.bind)

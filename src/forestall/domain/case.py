@@ -199,7 +199,7 @@ def _looked(record: Record, moment: Moment, warned_at: datetime | None, status: 
 
     A warned machine that does not answer is soon asked less often, or one left at home would be asked for weeks.
     """
-    if record.looked_at is None:
+    if record.looked_at is None or _later(record.check_asked_at, record.looked_at):
         return False
     policy = moment.policy
     if record.quarantined_at is not None:

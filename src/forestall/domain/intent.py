@@ -33,13 +33,16 @@ def round_of(action: Action, record: Record) -> int:
     """Number the occasions on which the same action on the same machine is a new one.
 
     Installs and checks follow each other, so each is named by the minute of the one before (tens of millions since
-    1970, never an episode's number); the first of an episode, and all else, by the episode.
+    1970, never an episode's number); the first of an episode, and all else, by the episode. A check that somebody
+    asked for is named by the second of asking (thousands of millions).
     """
     match action:
         case Action.INSTALL:
             before = record.forced_at
         case Action.LOOK:
-            before = record.looked_at
+            before, asked = record.looked_at, record.check_asked_at
+            if before is not None and asked is not None and asked > before:
+                return int(asked.timestamp())
         case _:
             before = None
     return record.episode if before is None else int(before.timestamp()) // 60

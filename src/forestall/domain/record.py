@@ -12,6 +12,7 @@ from typing import NamedTuple
 from forestall.domain.action import Action
 from forestall.domain.device import DeviceId, SiteId
 from forestall.domain.evidence import CLEAN, Evidence, Status, Witness
+from forestall.domain.policy import MINUTE
 
 
 class Record(NamedTuple):
@@ -70,6 +71,8 @@ class Record(NamedTuple):
     """It was let back."""
     fixed_at: datetime | None = None
     """First word that it is clean since the last word that it was not."""
+    check_asked_at: datetime | None = None
+    """Its owner pressed “check me now” in the fix-it room (A13)."""
     episode: int = 0
     """Counts fresh starts: each episode has its own warning and removal."""
 
@@ -195,6 +198,14 @@ def after_reading(record: Record, closed: bool, at: datetime) -> Record:
     if closed:
         return record._replace(quarantined_at=at)
     return record._replace(quarantined_at=None, episode=record.episode + 1)
+
+
+def after_asking(record: Record, at: datetime) -> Record:
+    """Note that the owner of a removed machine wants it checked now (A13); once a minute is enough."""
+    last = record.check_asked_at
+    if record.quarantined_at is None or (last is not None and at - last < MINUTE):
+        return record
+    return record._replace(check_asked_at=at)
 
 
 def _fresh_start(record: Record) -> Record:

@@ -133,8 +133,12 @@ class Sight(Protocol):
         """Plan to let a machine back for one campaign; it stays off where another campaign's mark remains."""
         ...
 
-    def free(self) -> tuple[Plan, ...]:
-        """Plan to free everything that carries our mark (break-glass)."""
+    def free(self, places: AbstractSet[str] | None = None) -> tuple[Plan, ...]:
+        """Plan to free everything that carries our mark (break-glass), or what does at some places."""
+        ...
+
+    def shows(self, addresses: Iterable[str]) -> bool:
+        """Say whether one of these addresses is seen there at all: a removed machine may have moved (A13)."""
         ...
 
 

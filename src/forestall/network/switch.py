@@ -1,6 +1,6 @@
 """What a switch says of itself, and what is to be sent to it to close or free a port. Pure: values in, values out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -162,9 +162,14 @@ class SwitchSight:
             for rest in [mark.without_campaign(target.campaign)]
         )
 
-    def free(self) -> tuple[Plan, ...]:
-        """Plan to free all."""
-        return tuple(self._open(port, mark) for port, mark in self._marked())
+    def free(self, places: AbstractSet[str] | None = None) -> tuple[Plan, ...]:
+        """Plan to free all marked ports, or some."""
+        marked = ((port, mark) for port, mark in self._marked() if places is None or port.name in places)
+        return tuple(self._open(port, mark) for port, mark in marked)
+
+    def shows(self, addresses: Iterable[str]) -> bool:
+        """Look into the forwarding table."""
+        return any(mac in self.view.seen for mac in address.macs(addresses))
 
     # -- where it is ------------------------------------------------------------------------------------------
 

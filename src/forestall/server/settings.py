@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from forestall.domain.errors import InputError
+from forestall.server.network_file import NetworkTable, RoomTable
 from forestall.server.toml_file import read_toml
 
 FILE = "forestall.toml"
@@ -31,6 +32,8 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     server: _Server = msgspec.field(default_factory=_Server)
     database: _Database = msgspec.field(default_factory=_Database)
     feeds: _Feeds = msgspec.field(default_factory=_Feeds)
+    network: NetworkTable = msgspec.field(default_factory=NetworkTable)
+    room: RoomTable = msgspec.field(default_factory=RoomTable)
     policy: str = ""
 
 
@@ -46,6 +49,8 @@ class Settings:
     feeds: tuple[str, ...] = field(default=())
     """Files, directories or https addresses read beside the bundled advisories."""
     policy: Path | None = None
+    network: NetworkTable = field(default_factory=NetworkTable)
+    room: RoomTable = field(default_factory=RoomTable)
 
 
 def default_directory() -> Path:
@@ -81,6 +86,8 @@ def load_settings(directory: Path | None = None) -> Settings:
         database_user=found.database.user,
         feeds=tuple(found.feeds.addresses),
         policy=policy,
+        network=found.network,
+        room=found.room,
     )
 
 

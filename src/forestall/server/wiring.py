@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forestall.domain.policy import Policy
+from forestall.server.enforcement import Enforcement, enforcement_of
 from forestall.server.policy_file import load_policy
 from forestall.server.settings import EMBEDDED, Settings, load_settings
 from forestall.store.database import Database
@@ -19,6 +20,7 @@ class Installation:
     settings: Settings
     policy: Policy
     database: Database
+    enforcement: Enforcement
 
 
 @contextmanager
@@ -30,14 +32,15 @@ def opened(directory: Path | None = None) -> Iterator[Installation]:
     """
     settings = load_settings(directory)
     policy = load_policy(settings.policy) if settings.policy else Policy()
+    enforcement = enforcement_of(settings)
     if settings.database_url != EMBEDDED:
         with Database(settings.database_url) as database:
             database.migrate()
-            yield Installation(settings, policy, database)
+            yield Installation(settings, policy, database, enforcement)
         return
     with (
         Embedded(settings.directory / "database", settings.database_user) as embedded,
         Database(embedded.url) as database,
     ):
         database.migrate()
-        yield Installation(settings, policy, database)
+        yield Installation(settings, policy, database, enforcement)

@@ -164,6 +164,7 @@ device = Table(
     Column("sequence", BigInteger, nullable=False, server_default="0"),
     Index(None, "name"),
     Index(None, "site"),
+    Index(None, "addresses", postgresql_using="gin"),
 )
 
 device_secret = Table(
@@ -286,6 +287,7 @@ record = Table(
     _moment("quarantined_at"),
     _moment("released_at"),
     _moment("fixed_at"),
+    _moment("check_asked_at"),
     Column("episode", Integer, nullable=False, server_default="0"),
     Index(None, "device"),
     # Rewritten in place again and again: room in every page keeps the updates off the indexes.
