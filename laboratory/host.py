@@ -17,6 +17,8 @@ _NEEDED: Mapping[str, str] = {
     "ip": "iproute2",
     "setpriv": "util-linux",
     "dpkg-deb": "dpkg",
+    "snmpd": "snmpd",
+    "nft": "nftables",
 }
 """Commands and the Debian packages that bring them."""
 

@@ -86,17 +86,15 @@ def plan(
     enforcement = _enforcement(data)
     target = Target("m-preview", "preview", site, tuple(map(canonical, address)))
     found = asyncio.run(preview(enforcement.points, target, enforcement.protected))
+    refusal = found if isinstance(found, Refusal) else None
+    plans = () if isinstance(found, Refusal) else found
     if json:
-        refused = {"reason": found.reason, "point": found.point, "detail": found.detail}
-        print_json({"refused": refused, "plans": []} if isinstance(found, Refusal) else {
-            "refused": None,
-            "plans": [{"point": p.point, "place": p.place, "steps": [s.text for s in p.steps]} for p in found],
-        })  # fmt: skip
+        steps = [{"point": p.point, "place": p.place, "steps": [s.text for s in p.steps]} for p in plans]
+        print_json({"refused": refusal, "plans": steps})
         return
-    if isinstance(found, Refusal):
-        print_line(f"would not: {found}")
-        return
-    for each in found:
+    if refusal is not None:
+        print_line(f"would not: {refusal}")
+    for each in plans:
         print_line(f"{each.place} at {each.point}:")
         for step in each.steps:
             print_line(f"  {step.text}")

@@ -69,7 +69,7 @@ class NftTable(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag
     macs: str = ""
     ipv4: str = ""
     ipv6: str = ""
-    command: list[str] = ["nft"]
+    command: list[str] = msgspec.field(default_factory=lambda: ["nft"])
     sites: list[str] = []
     closed_at_most: Count = 50
 
