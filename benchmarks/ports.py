@@ -5,7 +5,6 @@ Also: freeing them all by their marks alone.
 """
 
 import argparse
-import asyncio
 import json
 import os
 import secrets
@@ -14,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 
 from forestall.clock import stopwatch
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument(INSIDE, default="", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.inside:
-        print(json.dumps(asyncio.run(measured(Path(wanted.inside)))))
+        print(json.dumps(measured(Path(wanted.inside))))
         return
     with tempfile.TemporaryDirectory() as directory:
         figures = in_laboratory(Path(directory), wanted.ports, wanted.others)
@@ -110,11 +110,15 @@ def asked(management: Port, place: Path) -> dict[str, float]:
     return {name: float(value) for name, value in json.loads(done.stdout).items()}
 
 
-async def measured(place: Path) -> dict[str, float]:
+def measured(place: Path) -> dict[str, float]:
     """Close every port, one after the other, then free them all."""
-    enforcement = enforcement_of(load_settings(place))
+    with closing(enforcement_of(load_settings(place))) as enforcement:
+        return enforcement.run(figures_of(enforcement, place))
+
+
+async def figures_of(enforcement: Enforcement, place: Path) -> dict[str, float]:
     ((mode, macs),) = json.loads((place / "machines.json").read_text()).items()
-    seconds = [await closing(enforcement, mac, number) for number, mac in enumerate(macs)]
+    seconds = [await seconds_of(enforcement, mac, number) for number, mac in enumerate(macs)]
     started = stopwatch()
     freed, silent = await free(enforcement.points)
     freeing = stopwatch() - started
@@ -129,7 +133,7 @@ async def measured(place: Path) -> dict[str, float]:
     }
 
 
-async def closing(enforcement: Enforcement, mac: str, number: int) -> float:
+async def seconds_of(enforcement: Enforcement, mac: str, number: int) -> float:
     started = stopwatch()
     target = Target(f"m-{number:016x}", "bench-1", addresses=(mac,))
     result = await remove(enforcement.points, target, frozenset(), Pace(1_000), simulate=False)

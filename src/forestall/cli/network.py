@@ -1,7 +1,7 @@
 """`forestall network`: the enforcement points. All of it works from the settings alone, without server and database."""
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,8 +35,8 @@ def status(data: Directory = None, json: Json = False) -> None:
     from forestall.network.enforcement import look_at
     from forestall.network.point import Refusal
 
-    enforcement = _enforcement(data)
-    sights = asyncio.run(look_at(enforcement.points))
+    with _enforcement(data) as enforcement:
+        sights = enforcement.run(look_at(enforcement.points))
     rows: list[PointRow] = []
     marks: list[Marked] = []
     for point in enforcement.points:
@@ -83,9 +83,9 @@ def plan(
     wrong = next((each for each in address if not canonical(each)), None)
     if wrong is not None:
         raise typer.BadParameter(f"“{wrong[:60]}” is no MAC or IP address")
-    enforcement = _enforcement(data)
     target = Target("m-preview", "preview", site, tuple(map(canonical, address)))
-    found = asyncio.run(preview(enforcement.points, target, enforcement.protected))
+    with _enforcement(data) as enforcement:
+        found = enforcement.run(preview(enforcement.points, target, enforcement.protected))
     refusal = found if isinstance(found, Refusal) else None
     plans = () if isinstance(found, Refusal) else found
     if json:
@@ -107,7 +107,8 @@ def free(
     json: Json = False,
 ) -> None:
     """Free one machine by the points' own marks; the server closes it again only on fresh proof."""
-    _free(_enforcement(data), lambda device: device == machine, json=json)
+    with _enforcement(data) as enforcement:
+        _free(enforcement, lambda device: device == machine, json=json)
 
 
 @app.command(name="free-all")
@@ -115,17 +116,18 @@ def free_all(by: By = "", data: Directory = None, json: Json = False) -> None:
     """Break the glass: free everything with our mark, and close nothing more until `forestall network resume`."""
     from forestall.clock import utc_now
 
-    enforcement = _enforcement(data)
-    stop = _stop_file(enforcement)
-    # First of all: a server that still runs must not close again what is opened here.
-    stop.write_text(f"{utc_now():%Y-%m-%d %H:%M:%S} UTC by {by or 'unknown'}\n", encoding="utf-8")
-    _free(enforcement, lambda _device: True, json=json)
+    with _enforcement(data) as enforcement:
+        # First of all: a server that still runs must not close again what is opened here.
+        said = f"{utc_now():%Y-%m-%d %H:%M:%S} UTC by {by or 'unknown'}\n"
+        enforcement.stop_file.write_text(said, encoding="utf-8")
+        _free(enforcement, lambda _device: True, json=json)
 
 
 @app.command()
 def resume(data: Directory = None, json: Json = False) -> None:
     """Let enforcement go on after the glass was broken."""
-    stop = _stop_file(_enforcement(data))
+    with _enforcement(data) as enforcement:
+        stop = enforcement.stop_file
     was = stop.read_text(encoding="utf-8").strip() if stop.exists() else ""
     stop.unlink(missing_ok=True)
     if json:
@@ -134,17 +136,13 @@ def resume(data: Directory = None, json: Json = False) -> None:
         print_line(f"Enforcement goes on (it was stopped {was})." if was else "Enforcement was not stopped.")
 
 
-def _enforcement(data: Path | None) -> "Enforcement":
+@contextmanager
+def _enforcement(data: Path | None) -> "Iterator[Enforcement]":
     from forestall.server.enforcement import enforcement_of
     from forestall.server.settings import load_settings
 
-    return enforcement_of(load_settings(data))
-
-
-def _stop_file(enforcement: "Enforcement") -> Path:
-    from forestall.server.enforcement import STOPPED
-
-    return enforcement.directory / STOPPED
+    with closing(enforcement_of(load_settings(data))) as enforcement:
+        yield enforcement
 
 
 def _free(enforcement: "Enforcement", wanted: Callable[[str], bool], *, json: bool) -> None:
@@ -152,7 +150,7 @@ def _free(enforcement: "Enforcement", wanted: Callable[[str], bool], *, json: bo
     from forestall.network.enforcement import free as free_marked
 
     started = stopwatch()
-    freed, silent = asyncio.run(free_marked(enforcement.points, wanted))
+    freed, silent = enforcement.run(free_marked(enforcement.points, wanted))
     seconds = round(stopwatch() - started, 2)
     if json:
         print_json({"freed": freed, "silent": silent, "seconds": seconds})

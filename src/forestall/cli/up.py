@@ -17,6 +17,8 @@ from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.errors import AgentError
 
 if TYPE_CHECKING:
+    from starlette.routing import Route
+
     from forestall.server.triage import TriageRow
     from forestall.server.wiring import Installation
 
@@ -59,12 +61,14 @@ def up(
     from forestall.server.loops import Clockwork
     from forestall.server.outside import SIMULATED
     from forestall.server.overview import overview
+    from forestall.server.room import RoomDesk
     from forestall.server.settings import split_bind
     from forestall.server.triage import triage
     from forestall.server.watermark import Watermark
     from forestall.server.wiring import opened
     from forestall.simulate.showcase import Showcase
     from forestall.web.app import make_app
+    from forestall.web.room import make_room
     from forestall.web.serve import serving
 
     started = stopwatch()
@@ -85,7 +89,12 @@ def up(
         stack.callback(clockwork.stop)
         clockwork.start()
         address = split_bind(bind or installation.settings.bind)
-        url = stack.enter_context(serving(make_app(AgentDesk(database, policy), pages), *address))
+        url = stack.enter_context(
+            serving(make_app(AgentDesk(database, policy), pages, _doors(installation)), *address)
+        )
+        if installation.settings.room.bind:
+            room = RoomDesk(database, policy, clockwork.wake, installation.settings.room.patches)
+            stack.enter_context(serving(make_room(room), *split_bind(installation.settings.room.bind)))
         rows = triage(database, device=HERE)
         summary = Summary(len(rows), _worst(rows), url, round(stopwatch() - started, 1), trouble)
         _report(summary, pages, json=json)
@@ -93,6 +102,20 @@ def up(
             showcase.start()
         if not once:
             threading.Event().wait()
+
+
+def _doors(installation: "Installation") -> "list[Route]":
+    """Answer RADIUS servers where the settings name their password; else nobody is answered."""
+    from forestall.server.doorkeeper import Doorkeeper
+    from forestall.server.network_file import secret_of
+    from forestall.web.admission_api import Door, admission_routes
+
+    settings, table = installation.settings, installation.settings.network.admission
+    if not table.credentials:
+        return []
+    keeper = Doorkeeper(installation.database, installation.policy, installation.enforcement)
+    password = secret_of(settings.directory, table.credentials)
+    return admission_routes(Door(keeper, table, password, installation.enforcement.simulate))
 
 
 def _take_own_inventory(installation: "Installation", now: datetime) -> str:

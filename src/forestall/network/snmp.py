@@ -1,8 +1,7 @@
 """SNMP, as little of it as is needed: walk a table, read values, set one. v2c, and v3 with authPriv."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pyasn1.type import univ
@@ -117,24 +116,38 @@ class Session:
         return [(tuple(oid), _plain(value)) for oid, value in rows]
 
 
-@asynccontextmanager
-async def session(
-    address: str, port: int, credential: V2c | V3, seconds: float, tries: int
-) -> AsyncIterator[Session]:
-    """Talk to one agent.
+@dataclass(slots=True)
+class Engines:
+    """Engines by credential, kept: making one takes longer than closing a port, and each knows the agents it met.
 
-    Raises:
-        NoAnswer: its address is none.
+    One for each credential, because an engine holds one set of keys for a user's name. All on one event loop.
     """
-    engine = hlapi.SnmpEngine()
-    transport = hlapi.Udp6TransportTarget if ":" in address else hlapi.UdpTransportTarget
-    try:
-        target = await transport.create((address, port), timeout=seconds, retries=tries - 1)
-        yield Session(engine, _login(credential), target)
-    except PySnmpError as error:
-        raise NoAnswer(" ".join(str(error).split())[:200]) from error
-    finally:
-        engine.close_dispatcher()
+
+    _by_credential: dict[V2c | V3, hlapi.SnmpEngine] = field(default_factory=dict)
+
+    async def session(
+        self, address: str, port: int, credential: V2c | V3, seconds: float, tries: int
+    ) -> Session:
+        """Talk to one agent.
+
+        Raises:
+            NoAnswer: its address is none.
+        """
+        engine = self._by_credential.get(credential)
+        if engine is None:
+            engine = self._by_credential[credential] = hlapi.SnmpEngine()
+        transport = hlapi.Udp6TransportTarget if ":" in address else hlapi.UdpTransportTarget
+        try:
+            target = await transport.create((address, port), timeout=seconds, retries=tries - 1)
+        except PySnmpError as error:
+            raise NoAnswer(" ".join(str(error).split())[:200]) from error
+        return Session(engine, _login(credential), target)
+
+    def close(self) -> None:
+        """Give the sockets back."""
+        for engine in self._by_credential.values():
+            engine.close_dispatcher()
+        self._by_credential.clear()
 
 
 def _login(credential: V2c | V3) -> hlapi.CommunityData | hlapi.UsmUserData:

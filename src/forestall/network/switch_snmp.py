@@ -3,14 +3,13 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from forestall.clock import stopwatch
 from forestall.network import snmp, switch
 from forestall.network.address import mac_of_bytes
 from forestall.network.point import Plan, Reason, Refusal, Step
-from forestall.network.snmp import V3, NoAnswer, Session, V2c, Value
+from forestall.network.snmp import V3, Engines, NoAnswer, Session, V2c, Value
 from forestall.network.switch import Member, Set, SwitchPort, SwitchRules, SwitchSight, SwitchView, Vanish
 
 _NAME = "1.3.6.1.2.1.31.1.1.1.1"
@@ -52,6 +51,7 @@ class SnmpSwitch:
     rules: SwitchRules
     address: str
     credential: V2c | V3
+    engines: Engines
     sites: frozenset[str] = frozenset()
     port: int = snmp.PORT
     seconds: float = 2.0
@@ -66,10 +66,10 @@ class SnmpSwitch:
     async def look(self, *, marks_only: bool = False) -> SwitchSight | Refusal:
         """Read the switch's tables; for marks alone only what describes its ports."""
         try:
-            async with self._session() as session:
-                names = _MARKS if marks_only else _ALL
-                tables = dict(zip(names, await asyncio.gather(*map(session.walk, names)), strict=True))
-                root, gateway = await session.get(_ROOT_PORT, _DEFAULT_ROUTE)
+            session = await self._session()
+            names = _MARKS if marks_only else _ALL
+            tables = dict(zip(names, await asyncio.gather(*map(session.walk, names)), strict=True))
+            root, gateway = await session.get(_ROOT_PORT, _DEFAULT_ROUTE)
         except NoAnswer as silence:
             return Refusal(Reason.UNREACHABLE, self.name, str(silence))
         return SwitchSight(view_of(tables, root, gateway), self.rules)
@@ -77,18 +77,16 @@ class SnmpSwitch:
     async def send(self, plan: Plan) -> Refusal | None:
         """Send the steps in order; each must read back as it was set before the next one is sent."""
         try:
-            async with self._session() as session:
-                for step in plan.steps:
-                    if not await _done(session, step):
-                        return Refusal(
-                            Reason.NOT_AS_PROMISED, self.name, f"said yes, but not so: {step.text}"
-                        )
+            session = await self._session()
+            for step in plan.steps:
+                if not await _done(session, step):
+                    return Refusal(Reason.NOT_AS_PROMISED, self.name, f"said yes, but not so: {step.text}")
         except NoAnswer as silence:
             return Refusal(Reason.UNREACHABLE, self.name, f"{silence} (it may have acted all the same)")
         return None
 
-    def _session(self) -> AbstractAsyncContextManager[Session]:
-        return snmp.session(self.address, self.port, self.credential, self.seconds, self.tries)
+    async def _session(self) -> Session:
+        return await self.engines.session(self.address, self.port, self.credential, self.seconds, self.tries)
 
 
 async def _done(session: Session, step: Step) -> bool:

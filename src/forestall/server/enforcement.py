@@ -5,10 +5,11 @@ where is it really. What a point answers becomes the receipt.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 from forestall.clock import stopwatch
 from forestall.domain.action import Action
@@ -19,6 +20,7 @@ from forestall.network import address
 from forestall.network.enforcement import Pace, Removed, look_at, remove, restore
 from forestall.network.ours import ours
 from forestall.network.point import LATER, Point, Reason, Refusal, Target, listed, serves
+from forestall.network.snmp import Engines
 from forestall.server.effects import Effects
 from forestall.server.network_file import points_of, protected_of
 from forestall.server.settings import Settings
@@ -27,6 +29,7 @@ from forestall.store.database import Database
 
 STOPPED = "enforcement-stopped"
 """A file of this name in the server's directory: somebody broke the glass, and nothing is closed until it is gone."""
+_T = TypeVar("_T")
 _CALL_SECONDS = 30.0
 """For the machines of one turn; what is not reached in it is left to the next."""
 
@@ -40,11 +43,28 @@ class Enforcement:
     simulate: bool = True
     protected: frozenset[str] = frozenset()
     pace: Pace = field(default_factory=lambda: Pace(10))
+    engines: Engines = field(default_factory=Engines)
+    runner: asyncio.Runner = field(default_factory=asyncio.Runner)
+    """One event loop for all conversations; used from one thread at a time."""
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Talk to points."""
+        return self.runner.run(work)
+
+    def close(self) -> None:
+        """End all conversations."""
+        self.engines.close()
+        self.runner.close()
+
+    @property
+    def stop_file(self) -> Path:
+        """Where it is written that somebody broke the glass."""
+        return self.directory / STOPPED
 
     @property
     def stopped(self) -> bool:
         """Whether somebody broke the glass."""
-        return (self.directory / STOPPED).exists()
+        return self.stop_file.exists()
 
     def effects(self, database: Database) -> Effects:
         """Give what can be done to the network; nothing where no point is named."""
@@ -58,7 +78,7 @@ class Enforcement:
     def quarantine(self, database: Database, intents: Sequence[Intent], now: datetime) -> list[Receipt]:
         """Take machines off, one after the other."""
         known, protected = self.gather(database, [intent.device for intent in intents])
-        return asyncio.run(self._quarantine([target_of(each, known) for each in intents], protected, now))
+        return self.run(self._quarantine([target_of(each, known) for each in intents], protected, now))
 
     async def _quarantine(
         self, targets: Sequence[Target], protected: frozenset[str], now: datetime
@@ -69,20 +89,20 @@ class Enforcement:
             if stopwatch() > end:
                 receipts.append(Receipt(Outcome.FAILED, now, "the points before it took too long; next turn"))
             else:
-                receipts.append(receipt_of(await self.close(target, protected), now, "closed"))
+                receipts.append(receipt_of(await self.take_off(target, protected), now, "closed"))
         return receipts
 
-    async def close(self, target: Target, protected: frozenset[str]) -> Removed | Refusal:
+    async def take_off(self, target: Target, protected: frozenset[str]) -> Removed | Refusal:
         """Take one machine off, if nothing speaks against it."""
         if self.stopped:
             why = "the glass was broken: forestall network resume lets enforcement go on"
-            return Refusal(Reason.STOPPED, str(self.directory / STOPPED), why)
+            return Refusal(Reason.STOPPED, str(self.stop_file), why)
         return await remove(self.points, target, protected, self.pace, simulate=self.simulate)
 
     def release(self, database: Database, intents: Sequence[Intent], now: datetime) -> list[Receipt]:
         """Let machines back; what was closed is opened in every mode."""
         known = self.gather(database, [intent.device for intent in intents])[0]
-        return asyncio.run(self._release([target_of(each, known) for each in intents], now))
+        return self.run(self._release([target_of(each, known) for each in intents], now))
 
     async def _release(self, targets: Sequence[Target], now: datetime) -> list[Receipt]:
         serving = [point for point in self.points if any(serves(point, target.site) for target in targets)]
@@ -112,13 +132,15 @@ def enforcement_of(settings: Settings) -> Enforcement:
     """
     table = settings.network
     towards = [each.address for each in table.points if hasattr(each, "address")]
-    points = points_of(table, settings.directory, ours(towards) if table.points else frozenset())
+    engines = Engines()
+    points = points_of(table, settings.directory, ours(towards) if table.points else frozenset(), engines)
     return Enforcement(
         points=tuple(points),
         directory=settings.directory,
         simulate=table.mode == "simulate",
         protected=protected_of(table),
         pace=Pace(table.closes_a_minute),
+        engines=engines,
     )
 
 

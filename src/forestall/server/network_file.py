@@ -134,7 +134,9 @@ class _Secret(msgspec.Struct, forbid_unknown_fields=True):
     secret: Annotated[str, msgspec.Meta(min_length=8)]
 
 
-def points_of(table: NetworkTable, directory: Path, ours: frozenset[str]) -> list[Point]:
+def points_of(
+    table: NetworkTable, directory: Path, ours: frozenset[str], engines: snmp.Engines
+) -> list[Point]:
     """Make the points that the settings name; `ours` are the addresses of this machine and of its gateways.
 
     Raises:
@@ -143,7 +145,7 @@ def points_of(table: NetworkTable, directory: Path, ours: frozenset[str]) -> lis
     names = [each.name for each in table.points]
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise InputError(f"Two enforcement points are called “{twice}”: every one needs a name of its own")
-    return [_point(each, directory, ours) for each in table.points]
+    return [_point(each, directory, ours, engines) for each in table.points]
 
 
 def protected_of(table: NetworkTable) -> frozenset[str]:
@@ -162,7 +164,7 @@ def secret_of(directory: Path, name: str) -> str:
     return read_toml(_private(directory, name), _Secret).secret
 
 
-def _point(table: PointTable, directory: Path, ours: frozenset[str]) -> Point:
+def _point(table: PointTable, directory: Path, ours: frozenset[str], engines: snmp.Engines) -> Point:
     sites = frozenset(table.sites)
     match table:
         case SnmpTable():
@@ -178,7 +180,7 @@ def _point(table: PointTable, directory: Path, ours: frozenset[str]) -> Point:
                 ours=ours,
             )
             login = _login(directory, table.credentials)
-            return SnmpSwitch(rules, _ip(table), login, sites, table.port, table.seconds)
+            return SnmpSwitch(rules, _ip(table), login, engines, sites, table.port, table.seconds)
         case RadiusTable():
             if table.way is Way.COA and not table.quarantine_vlan:
                 raise InputError(f"{table.name}: way = “coa” needs a quarantine_vlan to move machines to")

@@ -4,7 +4,6 @@ A closed place nobody remembers is adopted, or freed where nothing would ever fr
 noticed; a removed machine that shows up at another port is followed.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +17,7 @@ from forestall.domain.intent import Intent
 from forestall.domain.order import CampaignId
 from forestall.domain.plan import decide
 from forestall.domain.policy import Policy
-from forestall.domain.record import Receipt, Record, after_reading
+from forestall.domain.record import Record, after_reading
 from forestall.network.enforcement import Removed, look_at, sent
 from forestall.network.point import ELSEWHERE, Answer, Marked, Plan, Point, Refusal, Sight, Target, serves
 from forestall.server.enforcement import Enforcement, receipt_of
@@ -91,7 +90,7 @@ def patrol(
 
     `observing` names why nothing may be closed; freeing goes on (A12).
     """
-    sights = asyncio.run(look_at(enforcement.points))
+    sights = enforcement.run(look_at(enforcement.points))
     seen = {name: sight for name, sight in sights.items() if not isinstance(sight, Refusal)}
     marks = [mark for sight in seen.values() for mark in sight.marks()]
     with database.begin() as con:
@@ -101,9 +100,9 @@ def patrol(
         reading = compare(marks, off, known, partial(_vouched, enforcement.points, seen, machines))
         _believe(con, reading, lease, now)
         stray = _strays(con, off, reading, marks, now, policy)
-    _put_away(enforcement.points, seen, reading.stale)
+    _put_away(enforcement, seen, reading.stale)
     for mark in reading.orphans:
-        _free_orphan(database, enforcement.points, seen, mark, lease, now)
+        _free_orphan(database, enforcement, seen, mark, lease, now)
     silent = tuple(sight for sight in sights.values() if isinstance(sight, Refusal))
     if observing or enforcement.simulate or enforcement.stopped:
         return Patrolled(reading, silent=silent)
@@ -161,27 +160,25 @@ def _strays(
     ]
 
 
-def _put_away(points: Sequence[Point], seen: Mapping[str, Sight], stale: Sequence[Marked]) -> None:
+def _put_away(enforcement: Enforcement, seen: Mapping[str, Sight], stale: Sequence[Marked]) -> None:
     """Take marks off open ports: nothing is closed or opened by it."""
     plans = [plan for mark in stale for plan in seen[mark.point].free({mark.place})]
     if plans:
-        asyncio.run(sent(points, plans))
+        enforcement.run(sent(enforcement.points, plans))
 
 
 def _free_orphan(
     database: Database,
-    points: Sequence[Point],
+    enforcement: Enforcement,
     seen: Mapping[str, Sight],
     mark: Marked,
     lease: Lease,
     now: datetime,
 ) -> None:
     plans = seen[mark.point].free({mark.place})
-    campaign = mark.campaigns[0]
-    target = Target(mark.device, campaign)
-    _acted(
-        database, points, plans, _intent(target, 0, Action.RELEASE, "release-closed", "P7.2", now), lease, now
-    )
+    target = Target(mark.device, mark.campaigns[0])
+    intent = _intent(target, 0, Action.RELEASE, "release-closed", "P7.2", now)
+    _acted(database, enforcement, plans, intent, lease, now)
 
 
 def _answers(
@@ -221,7 +218,7 @@ def _follow(
     if campaign is None:
         return False
     intent = _intent(Target(key[1], key[0]), campaign.revision, Action.QUARANTINE, "held", "A13", now)
-    return _acted(database, enforcement.points, plans, intent, lease, now)
+    return _acted(database, enforcement, plans, intent, lease, now)
 
 
 def _intent(
@@ -236,7 +233,7 @@ def _intent(
 
 def _acted(
     database: Database,
-    points: Sequence[Point],
+    enforcement: Enforcement,
     plans: Sequence[Plan],
     intent: Intent,
     lease: Lease,
@@ -245,8 +242,8 @@ def _acted(
     """Put it on record, do it, and keep the receipt, in this order (A12)."""
     with database.begin() as con:
         intents.order(con, lease, [intent], now)
-    result: Removed | Refusal = asyncio.run(sent(points, plans))
-    receipt: Receipt = receipt_of(result, now, "closed" if intent.action is Action.QUARANTINE else "opened")
+    result = enforcement.run(sent(enforcement.points, plans))
+    receipt = receipt_of(result, now, "closed" if intent.action is Action.QUARANTINE else "opened")
     with database.begin() as con:
         intents.conclude(con, [(intent, receipt)], lease.holder, now)
     return isinstance(result, Removed)

@@ -1,7 +1,7 @@
 """Puts an installation together: settings, policy, database."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,15 +32,19 @@ def opened(directory: Path | None = None) -> Iterator[Installation]:
     """
     settings = load_settings(directory)
     policy = load_policy(settings.policy) if settings.policy else Policy()
-    enforcement = enforcement_of(settings)
+    with closing(enforcement_of(settings)) as enforcement, _database(settings) as database:
+        database.migrate()
+        yield Installation(settings, policy, database, enforcement)
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Database]:
     if settings.database_url != EMBEDDED:
         with Database(settings.database_url) as database:
-            database.migrate()
-            yield Installation(settings, policy, database, enforcement)
+            yield database
         return
     with (
         Embedded(settings.directory / "database", settings.database_user) as embedded,
         Database(embedded.url) as database,
     ):
-        database.migrate()
-        yield Installation(settings, policy, database, enforcement)
+        yield database

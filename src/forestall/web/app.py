@@ -1,12 +1,13 @@
 """The web application: the agents' interface and the pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from forestall.domain.errors import ForestallError
 from forestall.protocol import Problem
@@ -16,10 +17,12 @@ from forestall.web.agent_api import agent_routes
 from forestall.web.pages import page_routes
 
 
-def make_app(desk: AgentDesk, pages: dict[str, Callable[[], Overview]]) -> Starlette:
+def make_app(
+    desk: AgentDesk, pages: dict[str, Callable[[], Overview]], doors: Sequence[Route] = ()
+) -> Starlette:
     """Put the routes together; errors are answered as problem documents (RFC 9457)."""
     return Starlette(
-        routes=[*agent_routes(desk), *page_routes(pages)],
+        routes=[*agent_routes(desk), *doors, *page_routes(pages)],
         exception_handlers={HTTPException: _refused, ForestallError: _failed, Exception: _unforeseen},
     )
 
