@@ -3,12 +3,15 @@
 `br0` is VLAN 1, `brq` VLAN 99; setting a port's dot1qPvid really moves it. Ports whose names begin with `up` or `dn`
 carry VLAN 99 with a tag: they lead to other switches. The kernel here has no VLAN filtering, so membership lists are
 kept as registers, as a switch does; what decides is the PVID.
+
+Called with `lying`, it says yes to a PVID and does nothing; with `slow`, it takes longer than anybody waits.
 """
 
 import bisect
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,6 +86,10 @@ class Switch:
         name, bridge = self.names.get(oid[-1]), BRIDGES.get(int(value) if value.isdigit() else 0)
         if oid[:-1] != PVID or name is None or bridge is None:
             return False
+        if "slow" in sys.argv:
+            time.sleep(4)
+        if "lying" in sys.argv:
+            return True
         subprocess.run(["ip", "link", "set", name, "master", bridge], check=True)
         # Inmates do not see each other: the quarantine VLAN's own rules look at this set (A13).
         verb = "add" if bridge == "brq" else "delete"

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,20 +44,25 @@ class Switch:
     namespace: str
     address: str
 
-    def snmp(self, directory: Path) -> subprocess.Popen[bytes]:
-        """Start its agent; ports that are made later are seen later."""
+    def snmp(self, directory: Path, *words: str, extra: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Start its agent; ports that are made later are seen later.
+
+        `words` go to `bridge_mib.py`, `extra` are lines for snmpd.
+        """
         name = self.namespace
         config = directory / f"{name}.snmpd"
-        handler = f"pass_persist .1.3.6.1.2.1.17 {sys.executable} {_HERE / 'bridge_mib.py'}"
+        handler = f"pass_persist .1.3.6.1.2.1.17 {sys.executable} {_HERE / 'bridge_mib.py'} {' '.join(words)}"
         lines = (
             f"agentaddress udp:{self.address}:161",
             "createUser forestall SHA to-be-recognised AES to-be-kept-secret",
             "rwuser forestall priv",
+            "dontLogTCPWrappersConnects yes",
             handler,
+            *extra,
         )
         config.write_text("".join(f"{line}\n" for line in lines))
         own = directory / f"{name}-snmp"
-        own.mkdir()
+        own.mkdir(exist_ok=True)
         command = ("snmpd", "-f", "-Lo", "-C", "-c", config, "-x", f"unix:{own}/agentx", "-p", own / "pid")
         quiet = {"MIBS": "", "SNMP_PERSISTENT_DIR": str(own)}
         return start(directory / f"{name}.log", "ip", "netns", "exec", name, *command, environment=quiet)

@@ -54,7 +54,7 @@ def admission_routes(door: Door) -> list[Route]:
 
 
 def _answer(admission: Admission, door: Door) -> Response:
-    """Write the attributes of RFC 3580; in simulate mode everybody comes in, and the answer says what would have been."""
+    """Write the attributes of RFC 3580; in simulate mode everybody comes in, and the answer says what would be."""
     entry = Entry.ADMIT if door.simulate else admission.entry
     would = f"simulate: would be {admission.entry}; " if entry is not admission.entry else ""
     said = f"{would}{admission.meaning} ({admission.rule}, {admission.paragraph})"
