@@ -1,8 +1,7 @@
 """What was ordered and waits for the world outside: not braked again, not carried out by a restored server."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
@@ -17,28 +16,24 @@ from forestall.server.effects import apply_open
 from forestall.server.passes import run_pass
 from forestall.store import approvals, campaigns, devices, intents, lease, records
 from forestall.store.database import Database
-from forestall.store.embedded import Embedded
 
 NOW = DEADLINE + DAY
 SLOW, QUICK = [f"a{n:02}" for n in range(10)], [f"b{n:02}" for n in range(10)]
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with Embedded(tmp_path / "database") as embedded, Database(embedded.url) as database:
-        database.migrate()
-        with database.begin() as con:
-            names = [*SLOW, *QUICK]
-            devices.save(
-                con,
-                [Device(DeviceId(n), n, SiteId(n), managed=False, owner="a@b", seen_at=START) for n in names],
-            )
-            devices.save(
-                con, [Device(DeviceId(f"z{n}"), f"z{n}", SiteId("z"), managed=False) for n in range(4_000)]
-            )
-            campaigns.save(con, ENFORCING)
-            records.enlist(con, ENFORCING.id, {DeviceId(n): Status.AFFECTED for n in names}, START)
-        yield database
+@pytest.fixture(autouse=True)
+def fleet(database: Database) -> None:
+    with database.begin() as con:
+        names = [*SLOW, *QUICK]
+        devices.save(
+            con,
+            [Device(DeviceId(n), n, SiteId(n), managed=False, owner="a@b", seen_at=START) for n in names],
+        )
+        devices.save(
+            con, [Device(DeviceId(f"z{n}"), f"z{n}", SiteId("z"), managed=False) for n in range(4_000)]
+        )
+        campaigns.save(con, ENFORCING)
+        records.enlist(con, ENFORCING.id, {DeviceId(n): Status.AFFECTED for n in names}, START)
 
 
 def proven(record: Record) -> Record:

@@ -40,7 +40,9 @@ def show(
 
 @app.command()
 def export(
-    file: Annotated[Path, typer.Argument(help="Written anew: one JSON entry a line.")], data: Directory = None
+    file: Annotated[Path, typer.Argument(help="Written anew: one JSON entry a line.")],
+    data: Directory = None,
+    json: Json = False,
 ) -> None:
     """Write the whole ledger to a file, for a verifier without the database."""
     from forestall.server.ledger_file import write_ledger
@@ -48,7 +50,10 @@ def export(
 
     with opened(data) as installation:
         head = write_ledger(installation.database, file)
-    print_line(f"{file}: {head.sequence} entries, head {head.hash}")
+    if json:
+        print_json({"file": str(file), "entries": head.sequence, "head": head})
+    else:
+        print_line(f"{file}: {head.sequence} entries, head {head.sequence}:{head.hash}")
 
 
 @app.command()

@@ -19,6 +19,7 @@ from forestall.cli import (
     up,
     versions,
 )
+from forestall.cli.output import harmless
 from forestall.domain.errors import ForestallError
 
 app = typer.Typer(
@@ -49,10 +50,18 @@ def main() -> None:
     try:
         app()
     except ForestallError as error:
-        sys.stderr.write(f"forestall: {error}\n")
-        sys.exit(1)
+        sys.exit(_said(error))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        sys.exit(_said(error))
+
+
+def _said(error: Exception) -> int:
+    """Say what is wrong, each line of it harmless; a policy file may have several faults."""
+    lines = [harmless(line) for line in str(error).splitlines()]
+    sys.stderr.write("forestall: " + "\n".join(lines) + "\n")
+    return 1

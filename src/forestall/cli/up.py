@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ import typer
 from forestall.cli.options import Directory
 from forestall.cli.output import Json, print_json, print_line
 from forestall.domain.device import Device, DeviceId, SiteId
-from forestall.domain.errors import AgentError
+from forestall.domain.errors import AgentError, StoreError
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -58,7 +58,7 @@ def up(
     from forestall.clock import stopwatch, utc_now
     from forestall.server.agents import AgentDesk
     from forestall.server.catalogue import load_bundle
-    from forestall.server.loops import Clockwork
+    from forestall.server.loops import Clockwork, Watch
     from forestall.server.outside import SIMULATED
     from forestall.server.overview import overview
     from forestall.server.room import RoomDesk
@@ -88,6 +88,10 @@ def up(
         clockwork = Clockwork(database, policy, effects, watermark, utc_now, every, enforcement)
         stack.callback(clockwork.stop)
         clockwork.start()
+        watch = Watch(database, installation.settings.feeds, utc_now)
+        stack.callback(watch.stop)
+        if not once:
+            watch.start()
         address = split_bind(bind or installation.settings.bind)
         url = stack.enter_context(
             serving(make_app(AgentDesk(database, policy), pages, _doors(installation)), *address)
@@ -101,7 +105,15 @@ def up(
         if "/company" in pages:
             showcase.start()
         if not once:
-            threading.Event().wait()
+            _stay(installation)
+
+
+def _stay(installation: "Installation") -> None:
+    """Work until somebody stops us. Here and not in a thread: the database ends with the thread that starts it."""
+    while True:
+        threading.Event().wait(2)
+        with suppress(StoreError):  # the next turn of the clockwork says so
+            installation.tend()
 
 
 def _doors(installation: "Installation") -> "list[Route]":

@@ -41,6 +41,7 @@ class AgentDesk:
             if made is None:
                 return None
             device, secret = made
+            devices.heard(con, [Contact(device.id, now, request.agent_version, boot_id="", sequence=0)])
             body = {"name": device.name, "site": device.site}
             ledger.append(con, [Event(EventKind.DEVICE_ENROLLED, "agent", device.id, body={**body})], now)
         return protocol.EnrolAnswer(device=device.id, secret=secret)
@@ -94,10 +95,9 @@ class AgentDesk:
 
 def compare(con: Connection, machines: Iterable[DeviceId], now: datetime) -> None:
     """Compare machines' inventories with the open campaigns: the affected are taken in, the others' words noted."""
-    wanted = set(machines)
+    wanted = list(machines)
     for campaign in campaigns.active(con):
-        standing = inventories.standing_of(con, campaign.remediation)
-        found = {device: status for device, status in standing.items() if device in wanted}
+        found = inventories.standing_of(con, campaign.remediation, wanted)
         records.enlist(con, campaign.id, {d: s for d, s in found.items() if s is Status.AFFECTED}, now)
         said = [
             Observation(device, Evidence(Witness.INVENTORY, status, now)) for device, status in found.items()

@@ -7,6 +7,7 @@ backup: until a person has replayed what it lost, the server only observes and r
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
@@ -64,8 +65,28 @@ class Watermark:
         if new[0].previous != after.hash:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
+        with open(self.path, "r+b", opener=_private) as file:
+            file.seek(_whole_lines(file))
+            file.truncate()
             file.write(b"".join(map(line_of, new)))
             file.flush()
             os.fsync(file.fileno())
         self._shipped = Head(new[-1].sequence, new[-1].hash)
+
+
+def _private(path: str, flags: int) -> int:
+    """Open, or make readable by us alone: the file names machines and people."""
+    return os.open(path, flags | os.O_CREAT, 0o600)
+
+
+def _whole_lines(file: BinaryIO) -> int:
+    """Find where the last whole line ends; what a crash cut off after it is written anew."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - 65_536)
+        file.seek(start)
+        newline = file.read(end - start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0

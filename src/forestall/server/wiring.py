@@ -1,6 +1,6 @@
 """Puts an installation together: settings, policy, database."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ class Installation:
     policy: Policy
     database: Database
     enforcement: Enforcement
+    tend: Callable[[], object]
+    """To be called now and then by who stays: starts the embedded database again where it has ended."""
 
 
 @contextmanager
@@ -32,19 +34,19 @@ def opened(directory: Path | None = None) -> Iterator[Installation]:
     """
     settings = load_settings(directory)
     policy = load_policy(settings.policy) if settings.policy else Policy()
-    with closing(enforcement_of(settings)) as enforcement, _database(settings) as database:
+    with closing(enforcement_of(settings)) as enforcement, _database(settings) as (database, tend):
         database.migrate()
-        yield Installation(settings, policy, database, enforcement)
+        yield Installation(settings, policy, database, enforcement, tend)
 
 
 @contextmanager
-def _database(settings: Settings) -> Iterator[Database]:
+def _database(settings: Settings) -> Iterator[tuple[Database, Callable[[], object]]]:
     if settings.database_url != EMBEDDED:
         with Database(settings.database_url) as database:
-            yield database
+            yield database, lambda: None
         return
     with (
         Embedded(settings.directory / "database", settings.database_user) as embedded,
         Database(embedded.url) as database,
     ):
-        yield database
+        yield database, embedded.start

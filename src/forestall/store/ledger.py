@@ -6,12 +6,25 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Row, select, text
 
+from forestall.domain.errors import StoreError
 from forestall.domain.events import EMPTY, Entry, Event, EventKind, Head, chain
 from forestall.store.bulk import copy_in
 from forestall.store.tables import ledger
 
 _LOCK = 0x4C454447  # any fixed number; "LEDG"
 _COLUMNS = tuple(column.name for column in ledger.columns)
+
+
+class UnreadableEntryError(StoreError):
+    """A row of the ledger is no entry: somebody changed it."""
+
+    def __init__(self, sequence: int, why: str) -> None:
+        super().__init__(
+            f"Entry {sequence} of the ledger was changed: {why}. Keep the database as it is, and look at the last "
+            "whole copy: forestall ledger verify FILE"
+        )
+        self.sequence = sequence
+        self.why = why
 
 
 def append(con: Connection, events: Sequence[Event], now: datetime) -> Head:
@@ -66,7 +79,9 @@ def _row(entry: Entry) -> tuple[object, ...]:
 
 
 def _entry(row: Row[tuple[object, ...]]) -> Entry:
-    event = Event(
-        EventKind(row.kind), row.actor, row.subject, row.campaign, row.rule, row.paragraph, row.body
-    )
+    try:
+        kind = EventKind(row.kind)
+    except ValueError:
+        raise UnreadableEntryError(row.sequence, f"“{row.kind[:60]}” is no kind of event") from None
+    event = Event(kind, row.actor, row.subject, row.campaign, row.rule, row.paragraph, row.body)
     return Entry(row.sequence, row.at, event, row.previous, row.hash)
