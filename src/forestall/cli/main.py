@@ -16,6 +16,7 @@ from forestall.cli import (
     network,
     rate,
     rules,
+    simulate,
     up,
     versions,
 )
@@ -43,6 +44,7 @@ app.add_typer(versions.app, name="versions")
 app.add_typer(network.app, name="network")
 app.command("demo")(demo.demo)
 app.command("rules")(rules.rules)
+app.add_typer(simulate.app, name="simulate")
 
 
 def main() -> None:
