@@ -46,14 +46,7 @@ class Company:
 
     def forestall(self, *arguments: str) -> Any:  # noqa: ANN401 - whatever JSON the command prints
         """Run an operator's command where the network can be reached; there is no server."""
-        command = (
-            *self.management.enter,
-            COMMANDS / "forestall",
-            *arguments,
-            "--json",
-            "--data",
-            self.directory,
-        )
+        command = (str(COMMANDS / "forestall"), *arguments, "--json", "--data", str(self.directory))
         return json.loads(host.run(*self.management.enter, *command))
 
     def close(self, *machines: str) -> list[dict[str, Any]]:

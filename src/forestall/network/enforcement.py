@@ -76,7 +76,14 @@ def choose(answers: Sequence[Answer]) -> tuple[Plan, ...] | Refusal:
             return refusal
     if plans:
         return plans
-    order = (Reason.UNREACHABLE, Reason.TRUNK, Reason.UPLINK, Reason.OWN_PATH, Reason.NOT_SEEN, Reason.NO_ADDRESS)
+    order = (
+        Reason.UNREACHABLE,
+        Reason.TRUNK,
+        Reason.UPLINK,
+        Reason.OWN_PATH,
+        Reason.NOT_SEEN,
+        Reason.NO_ADDRESS,
+    )
     ranked = sorted(refusals, key=lambda refusal: order.index(refusal.reason))
     return (
         ranked[0] if ranked else Refusal(Reason.NO_POINT, _EVERYWHERE, "no enforcement point serves its site")

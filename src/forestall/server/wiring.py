@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forestall.domain.policy import Policy
@@ -20,9 +20,9 @@ class Installation:
     settings: Settings
     policy: Policy
     database: Database
-    enforcement: Enforcement
     tend: Callable[[], object]
     """To be called now and then by who stays: starts the embedded database again where it has ended."""
+    enforcement: Enforcement = field(default_factory=lambda: Enforcement((), Path()))
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def opened(directory: Path | None = None) -> Iterator[Installation]:
     policy = load_policy(settings.policy) if settings.policy else Policy()
     with closing(enforcement_of(settings)) as enforcement, _database(settings) as (database, tend):
         database.migrate()
-        yield Installation(settings, policy, database, enforcement, tend)
+        yield Installation(settings, policy, database, tend, enforcement)
 
 
 @contextmanager
