@@ -17,6 +17,8 @@ UP, DOWN = 1, 2
 
 _ETHERNET = frozenset({6, 62, 69, 117})
 """ifType of a plain port; a bundle, a VLAN interface or a tunnel is none."""
+_NEAREST = (Reason.TRUNK, Reason.UPLINK, Reason.OWN_PATH)
+"""Of several ports behind which a machine is seen, the one that tells most."""
 _REPEATER, _BRIDGE, _ACCESS_POINT, _ROUTER, _TELEPHONE = 0x40, 0x20, 0x10, 0x08, 0x04
 
 
