@@ -175,6 +175,7 @@ def _build(site: Site, timeline: Timeline) -> Lab:
             lab.machines[name] = site.new_machine(name, port)
             lab.restart_service(name)
     connect(switch.namespace, "p20", "fs-mover", "eth1")
+    host.run("ip", "-n", "fs-mover", "link", "set", "eth1", "down")
     _second_address(lab.machines["shared"])
     site.processes.append(switch.snmp(site.directory))
     _settings(lab)
@@ -349,11 +350,8 @@ def _moved(lab: Lab, timeline: Timeline) -> None:
     """Unplug a removed machine and plug it in elsewhere."""
     name, machine = "mover", lab.machines["mover"]
     mac, space = machine.port.mac(), machine.port.namespace
-    for words in (
-        "link set eth0 down",
-        f"link set eth1 address {mac}",
-        f"addr add {machine.port.address}/24 dev eth1",
-    ):
+    new = ("link set eth0 down", f"link set eth1 address {mac}", "link set eth1 up")
+    for words in (*new, f"addr add {machine.port.address}/24 dev eth1"):
         host.run("ip", "-n", space, *words.split())
     began = utc_now()
     speak(machine.port, lab.switch.address)
@@ -363,7 +361,7 @@ def _moved(lab: Lab, timeline: Timeline) -> None:
         lab.sweep([name])
         return lab.switch.bridge_of("p20") == "brq"
 
-    until("the new port is closed, too", followed, 90)
+    until("the new port is closed, too", followed, 200)
     timeline.tell(
         f"mover changed to another port: closed, too, after {(utc_now() - began).total_seconds():.1f} s"
     )

@@ -115,6 +115,8 @@ def test_what_is_sent(view: SwitchView, rules: SwitchRules, commands: list[str])
                      id="nobody knows through which port we come"),
         pytest.param(seen_at(VIEW, VICTIM, UPLINK), RULES, MACHINE, "own-path", id="seen only where we come from"),
         pytest.param(seen_at(VIEW, VICTIM, TRUNK), RULES, MACHINE, "trunk", id="seen only behind a port with tags"),
+        pytest.param(seen_at(VIEW, VICTIM, UPLINK, TRUNK), RULES, MACHINE, "trunk",
+                     id="seen where we come from and behind a trunk: the trunk tells more"),
         pytest.param(changed(VIEW, 101, kind=161), RULES, MACHINE, "trunk", id="seen only behind a bundle of ports"),
         pytest.param(changed(VIEW, 101, base=None), RULES, MACHINE, "trunk", id="an interface that is no port of the bridge"),
         pytest.param(VIEW, replace(RULES, uplinks=frozenset({"Gi1/101"})), MACHINE, "uplink", id="a port named as an uplink"),

@@ -202,11 +202,9 @@ class SwitchSight:
         for number, port in enumerate(at):
             refusal = self._unsafe(port, macs, protected) or (self._capped() if number >= room else None)
             yield refusal or self._shut(port, self._new_mark(port, target), macs)
-        if not at and not held:
-            for port in found[:1]:
-                yield self._refuse(
-                    behind[port.index], f"seen only at {port.name}, which leads to other machines"
-                )
+        if found and not at and not held:
+            port = min(found, key=lambda each: _NEAREST.index(behind[each.index]))
+            yield self._refuse(behind[port.index], f"seen only at {port.name}, which leads to other machines")
 
     def _leads_on(self, port: SwitchPort) -> Reason | None:
         """Say why a port leads to other switches, to the rest of the network, or to ourselves."""
