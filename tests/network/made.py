@@ -4,8 +4,21 @@ from dataclasses import replace
 
 from forestall.network.point import Answer, Plan, Refusal, Target
 from forestall.network.switch import (
-    IF_ADMIN, IF_ALIAS, PVID, UP, VLAN_EGRESS, VLAN_UNTAGGED, Member, Set, SwitchPort, SwitchRules, SwitchSight,
-    SwitchView, Vanish, has_bit, with_bit,
+    IF_ADMIN,
+    IF_ALIAS,
+    PVID,
+    UP,
+    VLAN_EGRESS,
+    VLAN_UNTAGGED,
+    Member,
+    Set,
+    SwitchPort,
+    SwitchRules,
+    SwitchSight,
+    SwitchView,
+    Vanish,
+    has_bit,
+    with_bit,
 )  # fmt: skip
 
 US, GATEWAY, SWITCH = "02:00:00:00:00:0a", "02:00:00:00:00:01", "02:00:00:00:00:02"

@@ -1,5 +1,7 @@
 """From a forwarding table to commands, or to a refusal with its name (P6.4, A8, A13)."""
 
+# ruff: noqa: E501 - a table reads best one row a line
+
 from dataclasses import replace
 
 import pytest
@@ -10,8 +12,26 @@ from forestall.network.mark import read_mark
 from forestall.network.point import Marked, Plan, Refusal, Target
 from forestall.network.switch import SwitchRules, SwitchSight, SwitchView
 from network.made import (
-    ACCESS, GATEWAY, MACHINE, OTHER, RULES, SERVER, SWITCH, TRUNK, UPLINK, US, VICTIM, VIEW, VLAN_RULES,
-    carried_out, changed, closing, plans, port, refusals, seen_at,
+    ACCESS,
+    GATEWAY,
+    MACHINE,
+    OTHER,
+    RULES,
+    SERVER,
+    SWITCH,
+    TRUNK,
+    UPLINK,
+    US,
+    VICTIM,
+    VIEW,
+    VLAN_RULES,
+    carried_out,
+    changed,
+    closing,
+    plans,
+    port,
+    refusals,
+    seen_at,
 )  # fmt: skip
 
 BRIDGE, ACCESS_POINT, ROUTER, TELEPHONE = 0x20, 0x10, 0x08, 0x04
