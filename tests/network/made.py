@@ -1,8 +1,8 @@
 """A switch as a value, and what becomes of it when a plan is carried out: the simulated network of the tests."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from forestall.network.point import Answer, Plan, Refusal, Target
+from forestall.network.point import Answer, Plan, Reason, Refusal, Sight, Target
 from forestall.network.switch import (
     IF_ADMIN,
     IF_ALIAS,
@@ -130,3 +130,26 @@ def refusals(answers: tuple[Answer, ...]) -> list[str]:
 
 def plans(answers: tuple[Answer, ...]) -> list[Plan]:
     return [answer for answer in answers if isinstance(answer, Plan)]
+
+
+@dataclass
+class Simulated:
+    """An enforcement point whose switch is a value; `obeys` says what it does with what it is told."""
+
+    view: SwitchView
+    rules: SwitchRules = RULES
+    obeys: bool = True
+    silent: bool = False
+    sites: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return self.rules.name
+
+    async def look(self, *, marks_only: bool = False) -> Sight | Refusal:  # noqa: ARG002 - it is all one value
+        return Refusal(Reason.UNREACHABLE, self.name) if self.silent else SwitchSight(self.view, self.rules)
+
+    async def send(self, plan: Plan) -> Refusal | None:
+        after = carried_out(self.view, plan)
+        self.view = after if self.obeys else self.view
+        return None if self.obeys else Refusal(Reason.NOT_AS_PROMISED, self.name)
