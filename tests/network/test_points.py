@@ -265,22 +265,21 @@ def nas(code: int, cause: int = 0, secret: bytes = SECRET) -> Iterator[tuple[int
         server.settimeout(20)
 
         def serve() -> None:
-            while True:
-                try:
-                    packet, peer = server.recvfrom(4096)
-                except OSError:
-                    return
+            packet, peer = server.recvfrom(4096)
+            while packet:
                 got.append(packet)
                 body = struct.pack("!BBI", 101, 6, cause) if cause else b""
                 head = struct.pack("!BBH", code, packet[1], 20 + len(body))
                 server.sendto(b"noise", peer)
                 server.sendto(head + md5(head + packet[4:20] + body + secret).digest() + body, peer)
+                packet, peer = server.recvfrom(4096)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield server.getsockname()[1], got
-        server.close()
-    thread.join(25)
+        with socket.socket(type=socket.SOCK_DGRAM) as end:
+            end.sendto(b"", server.getsockname())
+        thread.join()
 
 
 def told(

@@ -1,7 +1,5 @@
 """The fix-it room and the door, as machines and RADIUS servers reach them (A13, P8.5)."""
 
-
-
 import base64
 import http.client
 import json
