@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from laboratory import break_glass, host, one_machine, power_cut, unmanaged
+from laboratory import break_glass, door, host, one_machine, power_cut, unmanaged
 from laboratory.host import LabError
 from laboratory.timeline import Timeline
 
@@ -24,6 +24,7 @@ _STORIES = {
     "one-machine": one_machine.tell_story,
     "unmanaged": unmanaged.tell_story,
     "break-glass": break_glass.tell_story,
+    "door": door.tell_story,
 }
 
 
@@ -46,6 +47,7 @@ def _options() -> argparse.Namespace:
     commands.add_parser(
         "break-glass", help="every closed port freed without server and database; refusals, liars"
     )
+    commands.add_parser("door", help="FreeRADIUS asks who may come in; sessions are ended there")
     cut = commands.add_parser("power-cut", help="dpkg killed at random moments, repaired each time")
     cut.add_argument("--rounds", type=int, default=10)
     cut.add_argument("--seed", type=int, default=1)
