@@ -6,9 +6,14 @@ from itertools import count
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from forestall.store.database import Database
 from forestall.store.embedded import Embedded
+
+# A busy machine is no fault: no property is timed.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 OTHER_SERVER = "FORESTALL_TEST_DATABASE"
 """Names a database of another PostgreSQL (15 or newer) to test on; its role must be allowed to make databases."""

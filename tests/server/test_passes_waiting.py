@@ -69,7 +69,9 @@ def test_what_two_people_allowed_is_not_spent_on_what_is_ordered_already(databas
     """A9."""
     prove(database, [*SLOW, *QUICK])
     with database.begin() as con:
-        number = approvals.ask(con, Request(Matter.RAISE_BRAKE, ENFORCING.id, "aiko", NOW, NOW + DAY, "", 20))
+        number = approvals.ask(
+            con, Request(Matter.RAISE_BRAKE, ENFORCING.id, "aiko", NOW, NOW + DAY, "", 20), SLOW + QUICK
+        )
         approvals.approve(con, number, "ben", NOW)
     assert one_pass(database, NOW) == (20, 0)  # ten are below the cap
     for _ in range(3):

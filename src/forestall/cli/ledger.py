@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from forestall.cli.options import Directory
+from forestall.cli.options import By, Directory
 from forestall.cli.output import Json, print_json, print_line, print_table
 
 app = typer.Typer(help="The record of everything that was decided and done.", no_args_is_help=True)
@@ -54,6 +54,26 @@ def export(
         print_json({"file": str(file), "entries": head.sequence, "head": head})
     else:
         print_line(f"{file}: {head.sequence} entries, head {head.sequence}:{head.hash}")
+
+
+@app.command()
+def replay(
+    reason: Annotated[str, typer.Option(help="Why: recorded, and shown to the second person.")],
+    by: By = "",
+    data: Directory = None,
+    json: Json = False,
+) -> None:
+    """Ask to bring back what a restored database has lost, from the ledger; somebody else approves it (A12)."""
+    from forestall.cli.ask import say_asked
+    from forestall.clock import utc_now
+    from forestall.domain.approval import Matter
+    from forestall.server.approvals import ask
+    from forestall.server.wiring import opened
+
+    with opened(data) as installation:
+        asked = ask(installation, Matter.REPLAY, reason, by, utc_now())
+        alone = not installation.policy.second_person
+    say_asked(asked, alone=alone, json=json)
 
 
 @app.command()

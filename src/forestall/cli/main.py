@@ -6,12 +6,14 @@ import typer
 
 from forestall.cli import (
     advisory,
+    ask,
     campaign,
     demo,
     devices,
     doctor,
     enroll,
     ledger,
+    machines,
     match,
     network,
     rate,
@@ -35,6 +37,13 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(advisory.app, name="advisory")
 app.command("rate")(rate.rate)
 app.add_typer(campaign.app, name="campaign")
+app.add_typer(ask.app, name="ask")
+app.command("approvals")(ask.approvals)
+app.command("approve")(ask.approve)
+app.command("exempt")(machines.exempt)
+app.command("exemptions")(machines.exemptions)
+app.command("protect")(machines.protect)
+app.command("unprotect")(machines.unprotect)
 app.command("devices")(devices.devices)
 app.command("why")(devices.why)
 app.add_typer(enroll.app, name="enroll")

@@ -64,7 +64,6 @@ def up(
     from forestall.server.room import RoomDesk
     from forestall.server.settings import split_bind
     from forestall.server.triage import triage
-    from forestall.server.watermark import Watermark
     from forestall.server.wiring import opened
     from forestall.simulate.showcase import Showcase
     from forestall.web.app import make_app
@@ -82,10 +81,9 @@ def up(
             showcase = Showcase(installation.settings.directory / "demo")
             pages["/company"] = showcase.overview
             stack.callback(showcase.stop)
-        watermark = Watermark(installation.settings.directory / "ledger.jsonl")
         enforcement = installation.enforcement
         effects = {**SIMULATED, **enforcement.effects(database)}
-        clockwork = Clockwork(database, policy, effects, watermark, utc_now, every, enforcement)
+        clockwork = Clockwork(database, policy, effects, installation.watermark, utc_now, every, enforcement)
         stack.callback(clockwork.stop)
         clockwork.start()
         watch = Watch(database, installation.settings.feeds, utc_now)
@@ -94,7 +92,7 @@ def up(
             watch.start()
         address = split_bind(bind or installation.settings.bind)
         url = stack.enter_context(
-            serving(make_app(AgentDesk(database, policy), pages, _doors(installation)), *address)
+            serving(make_app(AgentDesk(database, policy), pages, doors=_doors(installation)), *address)
         )
         if installation.settings.room.bind:
             room = RoomDesk(database, policy, clockwork.wake, installation.settings.room.patches)

@@ -55,7 +55,8 @@ class AgentDesk:
             said = {CampaignId(state.campaign): _observation(device, state, now) for state in message.states}
             for campaign in sorted(said):
                 evidence.take(con, campaign, [said[campaign]], now)
-            running = campaigns.ordered(con, device)
+            # What a restored backup says may have been taken back since (A12).
+            running = [] if ledger.unreplayed(con) else campaigns.ordered(con, device, now)
             fleet = sum(devices.sites(con).values()) if running else 0
             known = inventories.reported_hash(con, device)
         return protocol.CheckInAnswer(
@@ -96,13 +97,16 @@ class AgentDesk:
 def compare(con: Connection, machines: Iterable[DeviceId], now: datetime) -> None:
     """Compare machines' inventories with the open campaigns: the affected are taken in, the others' words noted."""
     wanted = list(machines)
+    affected: dict[CampaignId, dict[DeviceId, Status]] = {}
     for campaign in campaigns.active(con):
         found = inventories.standing_of(con, campaign.remediation, wanted)
-        records.enlist(con, campaign.id, {d: s for d, s in found.items() if s is Status.AFFECTED}, now)
         said = [
             Observation(device, Evidence(Witness.INVENTORY, status, now)) for device, status in found.items()
         ]
         evidence.take(con, campaign.id, said, now)
+        affected[campaign.id] = {d: s for d, s in found.items() if s is Status.AFFECTED}
+    for name, lacking in affected.items():
+        records.enlist(con, name, lacking, now)
 
 
 def _observation(device: DeviceId, state: protocol.OrderState, now: datetime) -> Observation:

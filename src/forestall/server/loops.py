@@ -84,6 +84,7 @@ class Clockwork:
                 self._lease = lease.acquire(con, LEASE, self._holder, now, LEASE_PERIOD)
         if self._lease is None:
             return
+        self._watermark.notice(self._database, now)
         observing = self._watermark.observing(self._database)
         run_pass(self._database, self._lease, now, self._policy, observing=observing)
         self._watermark.ship(self._database)

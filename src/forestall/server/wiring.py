@@ -5,10 +5,12 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from forestall.clock import utc_now
 from forestall.domain.policy import Policy
 from forestall.server.enforcement import Enforcement, enforcement_of
 from forestall.server.policy_file import load_policy
 from forestall.server.settings import EMBEDDED, Settings, load_settings
+from forestall.server.watermark import FILE, Watermark
 from forestall.store.database import Database
 from forestall.store.embedded import Embedded
 
@@ -20,9 +22,14 @@ class Installation:
     settings: Settings
     policy: Policy
     database: Database
-    tend: Callable[[], object]
+    tend: Callable[[], object] = lambda: None
     """To be called now and then by who stays: starts the embedded database again where it has ended."""
     enforcement: Enforcement = field(default_factory=lambda: Enforcement((), Path()))
+
+    @property
+    def watermark(self) -> Watermark:
+        """The ledger's copy outside the database."""
+        return Watermark(self.settings.directory / FILE)
 
 
 @contextmanager
@@ -35,8 +42,7 @@ def opened(directory: Path | None = None) -> Iterator[Installation]:
     settings = load_settings(directory)
     policy = load_policy(settings.policy) if settings.policy else Policy()
     with closing(enforcement_of(settings)) as enforcement, _database(settings) as (database, tend):
-        database.migrate()
-        yield Installation(settings, policy, database, tend, enforcement)
+        yield _ready(Installation(settings, policy, database, tend, enforcement))
 
 
 @contextmanager
@@ -50,3 +56,10 @@ def _database(settings: Settings) -> Iterator[tuple[Database, Callable[[], objec
         Database(embedded.url) as database,
     ):
         yield database, embedded.start
+
+
+def _ready(installation: Installation) -> Installation:
+    """Bring the schema up to date, and notice a restore before anybody writes."""
+    installation.database.migrate()
+    installation.watermark.notice(installation.database, utc_now())
+    return installation

@@ -114,13 +114,17 @@ def s7(run: Run) -> Found:
 
 
 def s8(run: Run) -> Found:
-    """On a restored backup nobody is warned, forced after asking, or removed before the replay (A12)."""
+    """On a restored backup nobody is warned, forced or removed before the replay; the replay loses nothing (A12)."""
     for effect in _of(run, Kind.CLOSED, Kind.WARNED, Kind.FORCED):
         if effect.restored_at is None or (effect.kind is Kind.FORCED and not effect.told):
             continue
         # An agent's last question may be a minute old (A7).
         if effect.kind is not Kind.FORCED or effect.at - effect.restored_at > _SLACK:
             yield effect.at, f"{effect.device} was {effect.kind} on an older backup"
+    memory = run.server.memory
+    for (device, campaign), until in run.world.exemptions.items():
+        if not memory.unreplayed and memory.tables.records[campaign, device].exempt_until != until:
+            yield run.ends, f"{device} lost its exemption"
 
 
 def s9(run: Run) -> Found:

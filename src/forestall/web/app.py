@@ -1,6 +1,6 @@
 """The web application: the agents' interface and the pages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from starlette.applications import Starlette
@@ -18,11 +18,17 @@ from forestall.web.pages import page_routes
 
 
 def make_app(
-    desk: AgentDesk, pages: dict[str, Callable[[], Overview]], doors: Sequence[Route] = ()
+    desk: AgentDesk,
+    pages: Mapping[str, Callable[[], Overview]],
+    keep_seconds: float = 2.0,
+    doors: Sequence[Route] = (),
 ) -> Starlette:
-    """Put the routes together; errors are answered as problem documents (RFC 9457)."""
+    """Put the routes together; errors are answered as problem documents (RFC 9457).
+
+    Who looks at a page within `keep_seconds` of another is shown the same numbers.
+    """
     return Starlette(
-        routes=[*agent_routes(desk), *doors, *page_routes(pages)],
+        routes=[*agent_routes(desk), *doors, *page_routes(pages, keep_seconds)],
         exception_handlers={HTTPException: _refused, ForestallError: _failed, Exception: _unforeseen},
     )
 
