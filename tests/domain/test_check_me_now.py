@@ -1,5 +1,9 @@
 """“Check me now” (A13): the next pass looks, once for each wish, and the regular checks go on."""
 
+from datetime import timedelta
+
+import pytest
+
 from domain.made import DEADLINE, ENFORCING, MINUTE, TOLD, case_at
 from forestall.domain.action import Action
 from forestall.domain.intent import round_of
@@ -32,17 +36,13 @@ def test_only_removed_machines_have_a_button():
     assert after_asking(TOLD, NOW) == TOLD
 
 
-def test_every_look_that_follows_another_is_a_new_occasion():
-    """An occasion that was used before would be ordered never again, and the machine stay off for good."""
-    record, rounds, at = HELD, [], NOW
-    for step in range(40):
-        if step % 3 == 0:
-            record = after_asking(record, at)
-        if decide(case_at(record, ENFORCING, at)).then is Action.LOOK:
-            rounds.append(round_of(Action.LOOK, record))
-            record = after_intent(record, Action.LOOK, at)
-        at += 0.5 * MINUTE
-    assert len(rounds) == len(set(rounds)) > 5
-    later = at + Policy().held_look_every
-    assert decide(case_at(record, ENFORCING, later)).then is Action.LOOK
-    assert round_of(Action.LOOK, record) not in rounds
+@pytest.mark.parametrize("seconds", range(0, 60, 7))
+def test_a_wish_takes_no_later_check_its_occasion(seconds: int):
+    """An occasion that was used is ordered never again: the machine would stay off for good."""
+    looked = HELD._replace(looked_at=NOW + timedelta(seconds=1))
+    asked = after_asking(looked, NOW + timedelta(seconds=seconds + 2))
+    assert decide(case_at(asked, ENFORCING, NOW + MINUTE)).then is Action.LOOK
+    again = after_intent(asked, Action.LOOK, NOW + timedelta(seconds=seconds + 3))
+    later = NOW + 2 * MINUTE + Policy().held_look_every
+    assert decide(case_at(again, ENFORCING, later)).then is Action.LOOK
+    assert round_of(Action.LOOK, again) != round_of(Action.LOOK, asked)
