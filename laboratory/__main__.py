@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from laboratory import host, one_machine, power_cut
+from laboratory import break_glass, door, host, one_machine, power_cut, unmanaged
 from laboratory.host import LabError
 from laboratory.timeline import Timeline
 
@@ -18,6 +18,14 @@ _INSIDE = "FORESTALL_LAB_INSIDE"
 _NAMESPACES = Path("/run/netns")
 _PLACE = Path("/mnt")
 """A tmpfs goes here, in a mount namespace of our own: nobody else sees it, and it vanishes with us."""
+
+
+_STORIES = {
+    "one-machine": one_machine.tell_story,
+    "unmanaged": unmanaged.tell_story,
+    "break-glass": break_glass.tell_story,
+    "door": door.tell_story,
+}
 
 
 def main() -> int:
@@ -33,6 +41,13 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./lab", description=__doc__)
     commands = parser.add_subparsers(dest="experiment", required=True)
     commands.add_parser("one-machine", help="the main job: from an advisory to patched machines")
+    commands.add_parser(
+        "unmanaged", help="removal and release: a switch really closes, the machine mends itself inside"
+    )
+    commands.add_parser(
+        "break-glass", help="every closed port freed without server and database; refusals, liars"
+    )
+    commands.add_parser("door", help="FreeRADIUS asks who may come in; sessions are ended there")
     cut = commands.add_parser("power-cut", help="dpkg killed at random moments, repaired each time")
     cut.add_argument("--rounds", type=int, default=10)
     cut.add_argument("--seed", type=int, default=1)
@@ -68,8 +83,7 @@ def _inside(options: argparse.Namespace) -> int:
         host.run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", place)
     directory = _PLACE / "laboratory"
     directory.mkdir()
-    one = options.experiment == "one-machine"
-    tell = one_machine.tell_story if one else power_cut.cut_power(options.rounds, options.seed)
+    tell = _STORIES.get(options.experiment) or power_cut.cut_power(options.rounds, options.seed)
     timeline = Timeline(quiet=options.json)
     trouble = ""
     try:

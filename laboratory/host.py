@@ -17,6 +17,8 @@ _NEEDED: Mapping[str, str] = {
     "ip": "iproute2",
     "setpriv": "util-linux",
     "dpkg-deb": "dpkg",
+    "snmpd": "snmpd",
+    "nft": "nftables",
 }
 """Commands and the Debian packages that bring them."""
 
@@ -51,11 +53,21 @@ def install_tools() -> list[str]:
     """Install the Debian packages that are missing; tell which."""
     missing = sorted({package for command, package in _NEEDED.items() if shutil.which(command) is None})
     if missing:
-        clean = {"DEBIAN_FRONTEND": "noninteractive"}
-        apt = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=300")
-        run(*apt, "update", environment=clean)
-        run(*apt, "install", "-y", "--no-install-recommends", *missing, limit=600, environment=clean)
+        _install(missing)
     return missing
+
+
+def install(packages: Sequence[str], command: str) -> None:
+    """Install what only one experiment needs, where its command is missing."""
+    if shutil.which(command) is None:
+        _install(packages)
+
+
+def _install(packages: Sequence[str]) -> None:
+    clean = {"DEBIAN_FRONTEND": "noninteractive"}
+    apt = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=300")
+    run(*apt, "update", environment=clean)
+    run(*apt, "install", "-y", "--no-install-recommends", *packages, limit=600, environment=clean)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,11 +48,12 @@ class Site:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _machines: int = 0
 
-    def new_machine(self, name: str) -> Machine:
+    def new_machine(self, name: str, port_name: str = "") -> Machine:
         """Clone a machine and plug it in; its apt knows the content store and nothing else."""
         self._machines += 1
         root = clones.clone(self.base, self.directory / name, name)
-        port = network.plug(f"fs-{name}", f"p{self._machines}", f"10.77.0.{100 + self._machines}")
+        port_name = port_name or f"p{self._machines}"
+        port = network.plug(f"fs-{name}", port_name, f"10.77.0.{100 + self._machines}")
         content.point_at_store(root, self.public_key, self.management.address)
         return Machine(name, root, port)
 

@@ -3,14 +3,25 @@
 from collections.abc import Sequence
 from functools import partial
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.made import DEADLINE, HOUR, MINUTE, TOLD, seen
 from forestall.domain.action import Action
+from forestall.domain.events import GENESIS, Event, EventKind, chain
 from forestall.domain.evidence import Status, Witness
-from forestall.domain.record import Outcome, Receipt, Record, after_evidence, after_intent, after_receipt
-from forestall.domain.replay import Change, replayed
+from forestall.domain.order import CampaignId
+from forestall.domain.record import (
+    Outcome,
+    Receipt,
+    Record,
+    after_evidence,
+    after_intent,
+    after_reading,
+    after_receipt,
+)
+from forestall.domain.replay import Change, replayed, retell
 
 BEFORE = DEADLINE - HOUR
 
@@ -75,3 +86,14 @@ def test_a_word_that_was_only_repeated_since_the_restore_still_counts():
 def test_a_word_from_before_the_backup_is_older_than_what_was_lost():
     told = replayed(word(Status.FIXED, -90)(TOLD), [word(Status.AFFECTED, 0)], DEADLINE - 100 * MINUTE)
     assert (told.probe_status, told.probe_at, told.fixed_at) == (Status.AFFECTED, DEADLINE, None)
+
+
+@pytest.mark.parametrize("reads", ["closed", "open"])
+def test_what_an_enforcement_point_read_is_told_again(reads: str):
+    """P6.5: a port that was adopted, or opened by others, after the backup was made."""
+    event = Event(EventKind.PORT_READ, "me", TOLD.device, "c1", paragraph="P6.5", body={"reads": reads})
+    story = retell(chain([event], DEADLINE, 0, GENESIS), [])
+    before = TOLD._replace(quarantined_at=BEFORE if reads == "open" else None)
+    told = replayed(before, story.changes[CampaignId("c1")][TOLD.device], BEFORE)
+    assert told == after_reading(before, closed=reads == "closed", at=DEADLINE)
+    assert (told.quarantined_at is not None) is (reads == "closed")

@@ -16,6 +16,7 @@ from forestall.cli import (
     machines,
     mail,
     match,
+    network,
     rate,
     rules,
     simulate,
@@ -51,6 +52,7 @@ app.add_typer(ledger.app, name="ledger")
 app.add_typer(mail.app, name="mail")
 app.command("match")(match.match)
 app.add_typer(versions.app, name="versions")
+app.add_typer(network.app, name="network")
 app.command("demo")(demo.demo)
 app.command("rules")(rules.rules)
 app.add_typer(simulate.app, name="simulate")

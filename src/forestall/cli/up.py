@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +17,8 @@ from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.errors import AgentError, StoreError
 
 if TYPE_CHECKING:
+    from starlette.routing import Route
+
     from forestall.server.mail_settings import MailSettings
     from forestall.server.triage import TriageRow
     from forestall.server.wiring import Installation
@@ -57,9 +59,7 @@ def up(
     from forestall.clock import stopwatch, utc_now
     from forestall.server.agents import AgentDesk
     from forestall.server.catalogue import load_bundle
-    from forestall.server.links import open_links
     from forestall.server.loops import Clockwork, Watch
-    from forestall.server.notice_page import NoticeDesk
     from forestall.server.outside import SIMULATED, without_mail
     from forestall.server.overview import overview
     from forestall.server.settings import split_bind
@@ -67,7 +67,6 @@ def up(
     from forestall.server.wiring import opened
     from forestall.simulate.showcase import Showcase
     from forestall.web.app import make_app
-    from forestall.web.mail_pages import mail_routes
     from forestall.web.serve import serving
 
     started = stopwatch()
@@ -81,20 +80,24 @@ def up(
             showcase = Showcase(installation.settings.directory / "demo")
             pages["/company"] = showcase.overview
             stack.callback(showcase.stop)
-        mail = installation.settings.mail
-        effects = without_mail(SIMULATED) if mail else SIMULATED
-        clockwork = Clockwork(database, policy, effects, installation.watermark, utc_now, every)
+        mail, enforcement = installation.settings.mail, installation.enforcement
+        connected = {**SIMULATED, **enforcement.effects(database)}
+        effects = without_mail(connected) if mail else connected
+        clockwork = Clockwork(database, policy, effects, installation.watermark, utc_now, every, enforcement)
         stack.callback(clockwork.stop)
         clockwork.start()
         if mail and not once:
             _hand_over(installation, mail, stack, every)
-        more = mail_routes(NoticeDesk(database, policy), open_links(installation.settings.directory))
         watch = Watch(database, installation.settings.feeds, utc_now)
         stack.callback(watch.stop)
         if not once:
             watch.start()
         address = split_bind(bind or installation.settings.bind)
-        url = stack.enter_context(serving(make_app(AgentDesk(database, policy), pages, more), *address))
+        app = make_app(
+            AgentDesk(database, policy), pages, [*_behind_mails(installation), *_doors(installation)]
+        )
+        url = stack.enter_context(serving(app, *address))
+        _open_room(installation, stack, clockwork.wake)
         rows = triage(database, device=HERE)
         summary = Summary(len(rows), _worst(rows), url, round(stopwatch() - started, 1), trouble)
         _report(summary, pages, json=json)
@@ -115,12 +118,49 @@ def _hand_over(installation: "Installation", mail: "MailSettings", stack: ExitSt
     postman.start()
 
 
+def _behind_mails(installation: "Installation") -> "Iterable[Route]":
+    """Serve the pages behind the links in mails."""
+    from forestall.server.links import open_links
+    from forestall.server.notice_page import NoticeDesk
+    from forestall.web.mail_pages import mail_routes
+
+    desk = NoticeDesk(installation.database, installation.policy)
+    return mail_routes(desk, open_links(installation.settings.directory))
+
+
+def _open_room(installation: "Installation", stack: ExitStack, wake: Callable[[], None]) -> None:
+    """Open the fix-it room where the settings give it an address that quarantine reaches (A13)."""
+    from forestall.server.room import RoomDesk
+    from forestall.server.settings import split_bind
+    from forestall.web.room import make_room
+    from forestall.web.serve import serving
+
+    settings = installation.settings.room
+    if settings.bind:
+        desk = RoomDesk(installation.database, installation.policy, wake, settings.patches)
+        stack.enter_context(serving(make_room(desk), *split_bind(settings.bind)))
+
+
 def _stay(installation: "Installation") -> None:
     """Work until somebody stops us. Here and not in a thread: the database ends with the thread that starts it."""
     while True:
         threading.Event().wait(2)
         with suppress(StoreError):  # the next turn of the clockwork says so
             installation.tend()
+
+
+def _doors(installation: "Installation") -> "list[Route]":
+    """Answer RADIUS servers where the settings name their password; else nobody is answered."""
+    from forestall.server.doorkeeper import Doorkeeper
+    from forestall.server.network_file import secret_of
+    from forestall.web.admission_api import Door, admission_routes
+
+    settings, table = installation.settings, installation.settings.network.admission
+    if not table.credentials:
+        return []
+    keeper = Doorkeeper(installation.database, installation.policy, installation.enforcement)
+    password = secret_of(settings.directory, table.credentials)
+    return admission_routes(Door(keeper, table, password, installation.enforcement.simulate))
 
 
 def _take_own_inventory(installation: "Installation", now: datetime) -> str:

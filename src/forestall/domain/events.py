@@ -38,6 +38,7 @@ class EventKind(StrEnum):
     HELD = "held"
     DONE = "done"
     REFUSED = "refused"
+    PORT_READ = "port_read"
     RESTORED = "restored"
     REPLAYED = "replayed"
 

@@ -25,6 +25,7 @@ from forestall.domain.record import (
     after_attempts,
     after_evidence,
     after_intent,
+    after_reading,
     after_receipt,
 )
 from forestall.domain.story import retold
@@ -89,6 +90,10 @@ def _tell(story: Retold, entry: Entry) -> None:
                 story.enlisted[name].setdefault(device, (status, entry.at))
         case EventKind.STATUS_CHANGED:
             story.changes[name][subject].append(_word(entry))
+        case EventKind.PORT_READ:
+            story.changes[name][subject].append(
+                partial(after_reading, closed=body["reads"] == "closed", at=entry.at)
+            )
         case EventKind.EXEMPTED:
             until = datetime.fromisoformat(str(body["until"]))
             story.changes[name][subject].append(partial(_after_exemption, until=until))

@@ -10,11 +10,14 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from forestall.clock import stopwatch
 from forestall.domain.errors import ForestallError, StoreError
 from forestall.domain.policy import Policy
 from forestall.server.catalogue import pull_due
 from forestall.server.effects import Effects, apply_open
+from forestall.server.enforcement import Enforcement
 from forestall.server.passes import run_pass
+from forestall.server.patrol import patrol
 from forestall.server.watermark import Watermark
 from forestall.store import lease
 from forestall.store.database import Database
@@ -22,6 +25,8 @@ from forestall.store.lease import Lease
 
 LEASE = "decide"
 LEASE_PERIOD = timedelta(seconds=60)
+PATROL_EVERY = timedelta(seconds=20)
+"""The enforcement points are read back (P6.5, A13)."""
 _log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
 
 
@@ -39,7 +44,10 @@ class Clockwork:
         watermark: Watermark,
         clock: Callable[[], datetime],
         every_seconds: float,
+        enforcement: Enforcement | None = None,
     ) -> None:
+        self._enforcement = enforcement
+        self._patrol_at: datetime | None = None
         self._database = database
         self._policy = policy
         self._effects = effects
@@ -81,7 +89,20 @@ class Clockwork:
         run_pass(self._database, self._lease, now, self._policy, observing=observing)
         self._watermark.ship(self._database)
         apply_open(self._database, self._effects, self._holder, now, self._policy, observing=observing)
+        self._patrol(now, observing)
         self._watermark.ship(self._database)
+
+    def _patrol(self, now: datetime, observing: str) -> None:
+        """Read the enforcement points back, now and then; never more than a twentieth of the time goes into it."""
+        enforcement, lease_held = self._enforcement, self._lease
+        due = self._patrol_at is None or now >= self._patrol_at
+        if enforcement is None or not enforcement.points or lease_held is None or not due:
+            return
+        started = stopwatch()
+        done = patrol(self._database, enforcement, lease_held, now, self._policy, observing=observing)
+        self._patrol_at = now + max(PATROL_EVERY, 20 * timedelta(seconds=stopwatch() - started))
+        for refusal in (*done.silent, *done.strayed):
+            _log.warning("patrol", why=str(refusal))
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -8,6 +8,7 @@ import msgspec
 
 from forestall.domain.errors import InputError
 from forestall.server.mail_settings import MailFile, MailSettings, mail_settings
+from forestall.server.network_file import NetworkTable, RoomTable
 from forestall.server.toml_file import line_of, read_toml
 
 FILE = "forestall.toml"
@@ -33,6 +34,8 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     database: _Database = msgspec.field(default_factory=_Database)
     feeds: _Feeds = msgspec.field(default_factory=_Feeds)
     mail: MailFile = msgspec.field(default_factory=MailFile)
+    network: NetworkTable = msgspec.field(default_factory=NetworkTable)
+    room: RoomTable = msgspec.field(default_factory=RoomTable)
     policy: str = ""
 
 
@@ -50,6 +53,8 @@ class Settings:
     policy: Path | None = None
     mail: MailSettings | None = None
     """None where no mail server is connected."""
+    network: NetworkTable = field(default_factory=NetworkTable)
+    room: RoomTable = field(default_factory=RoomTable)
 
 
 def default_directory() -> Path:
@@ -90,6 +95,8 @@ def load_settings(directory: Path | None = None) -> Settings:
         feeds=tuple(found.feeds.addresses),
         policy=policy,
         mail=mail_settings(found.mail, directory, path),
+        network=found.network,
+        room=found.room,
     )
 
 

@@ -1,12 +1,13 @@
 """Puts an installation together: settings, policy, database."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forestall.clock import utc_now
 from forestall.domain.policy import Policy
+from forestall.server.enforcement import Enforcement, enforcement_of
 from forestall.server.policy_file import load_policy
 from forestall.server.settings import EMBEDDED, Settings, load_settings
 from forestall.server.watermark import FILE, Watermark
@@ -23,6 +24,7 @@ class Installation:
     database: Database
     tend: Callable[[], object] = lambda: None
     """To be called now and then by who stays: starts the embedded database again where it has ended."""
+    enforcement: Enforcement = field(default_factory=lambda: Enforcement((), Path()))
 
     @property
     def watermark(self) -> Watermark:
@@ -39,15 +41,21 @@ def opened(directory: Path | None = None) -> Iterator[Installation]:
     """
     settings = load_settings(directory)
     policy = load_policy(settings.policy) if settings.policy else Policy()
+    with closing(enforcement_of(settings)) as enforcement, _database(settings) as (database, tend):
+        yield _ready(Installation(settings, policy, database, tend, enforcement))
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[tuple[Database, Callable[[], object]]]:
     if settings.database_url != EMBEDDED:
         with Database(settings.database_url) as database:
-            yield _ready(Installation(settings, policy, database, lambda: None))
+            yield database, lambda: None
         return
     with (
         Embedded(settings.directory / "database", settings.database_user) as embedded,
         Database(embedded.url) as database,
     ):
-        yield _ready(Installation(settings, policy, database, embedded.start))
+        yield database, embedded.start
 
 
 def _ready(installation: Installation) -> Installation:

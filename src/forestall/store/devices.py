@@ -57,6 +57,22 @@ def get(con: Connection, device: DeviceId) -> Device | None:
     return found[0] if found else None
 
 
+def some(con: Connection, devices: Iterable[DeviceId]) -> dict[DeviceId, Device]:
+    """Read some machines."""
+    wanted = select(*_KNOWN).where(table.c.id == func.any(list(devices)))
+    return {device.id: device for device in _devices(con, wanted)}
+
+
+def protected(con: Connection) -> list[Device]:
+    """Read the machines that are never removed (A8)."""
+    return _devices(con, select(*_KNOWN).where(table.c.protected))
+
+
+def at(con: Connection, addresses: Sequence[str]) -> list[Device]:
+    """Find the machines that have one of these addresses, each written in its one form."""
+    return _devices(con, select(*_KNOWN).where(table.c.addresses.overlap(list(addresses))))
+
+
 def sites(con: Connection) -> dict[SiteId, int]:
     """Count the machines at each site."""
     rows = con.execute(select(table.c.site, func.count()).group_by(table.c.site))

@@ -144,6 +144,14 @@ def remember(con: Connection, campaign: CampaignId, words: Iterable[Word]) -> No
     copy_in(con, evidence_table, columns, ((campaign, *word) for word in words))
 
 
+def off(con: Connection) -> list[tuple[CampaignId, DeviceId]]:
+    """List who is off the network, for which campaign."""
+    rows = driver(con).execute(
+        "SELECT campaign, device FROM record WHERE quarantined_at IS NOT NULL ORDER BY campaign, device"
+    )
+    return [(CampaignId(row[0]), DeviceId(row[1])) for row in rows]
+
+
 def campaigns_of(con: Connection, device: DeviceId) -> list[CampaignId]:
     """List the campaigns that a machine is in."""
     rows = driver(con).execute("SELECT campaign FROM record WHERE device = %s ORDER BY campaign", (device,))

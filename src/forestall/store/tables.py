@@ -164,6 +164,7 @@ device = Table(
     Column("sequence", BigInteger, nullable=False, server_default="0"),
     Index(None, "name"),
     Index(None, "site"),
+    Index(None, "addresses", postgresql_using="gin"),
 )
 
 device_secret = Table(
