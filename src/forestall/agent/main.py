@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from forestall import protocol
-from forestall.agent import client, identity, show, texts
+from forestall.agent import client, identity, show, texts, tuf
 from forestall.agent.client import NoAnswer
 from forestall.agent.debian import debian_at, printable
 from forestall.agent.identity import Identity
@@ -25,6 +25,7 @@ from forestall.domain.errors import AgentError, ForestallError, InputError
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Keeps this Debian machine patched, as the server asks."
 )
+app.add_typer(tuf.app, name="tuf")
 
 Root = Annotated[
     Path, typer.Option("--root", help="Debian root directory to serve.", envvar="FORESTALL_ROOT")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 from forestall.domain.brakes import Wave, position_of, wait_of
 from forestall.domain.device import DeviceId
@@ -130,14 +131,9 @@ def bound(
     hint: Hint | None,
     device: DeviceId,
 ) -> Order:
-    """Make one machine's order of papers without objections: the latest instant wins; only two people move it forward."""
-    position = position_of(order.remediation, device)
-    offered_at, force_at = order.offered_at, order.deadline_at + wait_of(order.rings, position)
-    if approval is not None:
-        offered_at = max(offered_at, approval.approved_at)
-        force_at = max(force_at, approval.force_from + wait_of(approval.pace, position))
-    if imminence is not None and _same_update(imminence, order):
-        force_at = min(force_at, imminence.deadline_at + wait_of(imminence.pace, position))
+    """Make one machine's order of papers without objections: the latest instant wins, but for an imminent threat."""
+    force_at = forced_at(order, approval, imminence, position_of(order.remediation, device))
+    offered_at = order.offered_at if approval is None else max(order.offered_at, approval.approved_at)
     if hint is not None:
         offered_at, force_at = max(offered_at, hint.offered_at), max(force_at, hint.force_at)
     return Order(
@@ -155,12 +151,23 @@ def bound(
     )
 
 
+def forced_at(
+    order: SignedOrder, approval: Approval | None, imminence: Imminence | None, position: float
+) -> datetime:
+    """Say from when papers without objections let a machine at this position be forced."""
+    found = order.deadline_at + wait_of(order.rings, position)
+    if approval is not None:
+        found = max(found, approval.force_from + wait_of(approval.pace, position))
+    if imminence is not None and _same_update(imminence, order):
+        found = min(found, imminence.deadline_at + wait_of(imminence.pace, position))
+    return found
+
+
 def rises(waves: Sequence[Wave]) -> bool:
     """Say whether waves reach ever more machines, ever later, and everybody in the end."""
     if not waves or waves[-1].share != 1.0:
         return False
-    pairs = zip(waves, waves[1:], strict=False)
-    rising = all(a.share <= b.share and a.after <= b.after for a, b in pairs)
+    rising = all(a.share <= b.share and a.after <= b.after for a, b in pairwise(waves))
     return rising and waves[0].share > 0 and waves[0].after >= timedelta()
 
 
