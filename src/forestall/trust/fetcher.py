@@ -59,7 +59,9 @@ class Fetcher(FetcherInterface):
 
     def _connection(self, url: str) -> tuple[http.client.HTTPConnection, str]:
         parts = urlsplit(url)
-        path = quote(parts.path, safe=_AS_IT_IS)
+        path = quote(parts.path or "/", safe=_AS_IT_IS)
+        if parts.query:
+            path = f"{path}?{quote(parts.query, safe=_AS_IT_IS)}"
         if parts.scheme == "https" and parts.hostname:
             return http.client.HTTPSConnection(
                 parts.hostname, parts.port, timeout=_CONNECT_SECONDS, context=self._context

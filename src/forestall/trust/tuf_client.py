@@ -49,7 +49,8 @@ def download(
         place = target_dir / quote(target.path, "")
         if client.find_cached_target(target, str(place)) is None:
             base = base_url if base_url.endswith("/") else f"{base_url}/"
-            _fetch(Fetcher(context), address_of(base, target), target, place)
+            plain = not client._trusted_set.root.consistent_snapshot  # noqa: SLF001 - tuf does not show it
+            _fetch(Fetcher(context), base + target.path if plain else address_of(base, target), target, place)
         return place
 
     found = guarded(work, url)
@@ -67,12 +68,13 @@ def _fetch(fetcher: Fetcher, url: str, target: TargetFile, place: Path) -> None:
             if got > target.length:
                 break
             file.write(chunk)
+    if got > target.length:
+        part.unlink()
+        raise tuf.DownloadLengthMismatchError(f"longer than the {target.length} bytes that are signed")
     try:
-        if got > target.length:
-            raise tuf.DownloadLengthMismatchError(f"longer than the {target.length} bytes that are signed")
         with part.open("rb") as file:
             target.verify_length_and_hashes(file)
-    except (tuf.DownloadLengthMismatchError, tuf.LengthOrHashMismatchError):
+    except tuf.LengthOrHashMismatchError:
         part.unlink()
         raise
     part.replace(place)

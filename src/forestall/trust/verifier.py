@@ -14,19 +14,11 @@ from typing import TypeVar
 
 from tuf.api import exceptions as tuf
 from tuf.api.metadata import TargetFile, Timestamp
-from tuf.ngclient import Updater, UpdaterConfig
+from tuf.ngclient import Updater
 
 from forestall.trust.documents import MOST_BYTES
 from forestall.trust.fetcher import Fetcher
 
-_LIMITS = UpdaterConfig(
-    max_root_rotations=64,
-    max_delegations=8,
-    root_max_length=256 * 1024,
-    timestamp_max_length=16 * 1024,
-    snapshot_max_length=256 * 1024,
-    targets_max_length=4 * 1024 * 1024,
-)
 _T = TypeVar("_T")
 
 
@@ -94,7 +86,7 @@ def guarded(work: Callable[[], _T], source: str) -> _T | Refusal:
 def updater(
     metadata_dir: Path, metadata_url: str, context: ssl.SSLContext, now: datetime, root: bytes | None
 ) -> Updater:
-    """Make tuf's client with our limits, our fetcher, and the time as we know it.
+    """Make tuf's client with our fetcher and the time as we know it; its own limits of length hold.
 
     Without a `root` the one in the folder is trusted.
 
