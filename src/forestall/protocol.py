@@ -13,6 +13,8 @@ VERSION = 1
 ENROL = "/agent/v1/enrol"
 CHECK_IN = "/agent/v1/check-in"
 INVENTORY = "/agent/v1/inventory"
+TRUST = "/trust"
+"""Below it the signed files, `metadata/` and `targets/`; any mirror may serve the same."""
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_PACKAGES = 50_000
@@ -38,6 +40,8 @@ class EnrolAnswer(msgspec.Struct, forbid_unknown_fields=True):
 
     device: Word
     secret: Word
+    root: Annotated[str, msgspec.Meta(max_length=256 * 1024)] = ""
+    """The TUF root that signs who may sign; the machine trusts this one and its successors, nothing else."""
 
 
 class OrderState(msgspec.Struct, forbid_unknown_fields=True):
@@ -67,7 +71,7 @@ class CheckIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class OrderMessage(msgspec.Struct, forbid_unknown_fields=True):
-    """`domain.order.Order` on the wire, field by field."""
+    """`domain.order.Order` field by field, as the machine keeps what its signed papers allow."""
 
     campaign: Word
     revision: Count
@@ -82,13 +86,23 @@ class OrderMessage(msgspec.Struct, forbid_unknown_fields=True):
     texts: dict[str, Text]
 
 
+class OrderHint(msgspec.Struct, forbid_unknown_fields=True):
+    """Which signed order concerns the machine; it can delay what the papers allow, never hasten it."""
+
+    campaign: Word
+    offered_at: datetime
+    force_at: datetime
+
+
 class CheckInAnswer(msgspec.Struct, forbid_unknown_fields=True):
-    """What the server wants next; the orders replace all that the agent held before."""
+    """What the server wants next, without authority: orders are signed files, found by these names."""
 
     server_time: datetime
     send_inventory: bool
     next_check_seconds: Count
-    orders: Annotated[list[OrderMessage], msgspec.Meta(max_length=MAX_ORDERS)]
+    published: Count
+    """Version of the newest timestamp: a mirror behind it is passed over."""
+    hints: Annotated[list[OrderHint], msgspec.Meta(max_length=MAX_ORDERS)]
 
 
 class PackageEntry(msgspec.Struct, forbid_unknown_fields=True, array_like=True):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.company import START, Company, order
+from agent.company import START, Company, hint, order
 from forestall import protocol
 from forestall.agent import client, identity, journal, schedule, state
 from forestall.agent.client import NoAnswer, server_at
@@ -112,7 +112,12 @@ def test_what_is_no_address_is_said(url: str) -> None:
 
 
 HELD = st.builds(
-    Held, order=st.just(order()), held_since=st.just(START), detail=st.text(), failures=st.integers(0, 9)
+    Held,
+    order=st.just(order()),
+    hint=st.just(hint()),
+    held_since=st.just(START),
+    detail=st.text(),
+    failures=st.integers(0, 9),
 )
 STATES = st.builds(State, sequence=st.integers(0, 2**50), held=st.dictionaries(st.just("c-1"), HELD))
 
@@ -132,7 +137,7 @@ def test_a_torn_state_is_set_aside_and_never_a_crash(
 ) -> None:
     """R13."""
     directory = tmp_path_factory.mktemp("state")
-    state.save(directory, State(sequence=7, held={"c-1": Held(order=order(), held_since=START)}))
+    state.save(directory, State(sequence=7, held={"c-1": Held(order=order(), hint=hint(), held_since=START)}))
     whole = (directory / "state.json").read_bytes()
     (directory / "state.json").write_bytes(whole[: min(length, len(whole) - 3)] + noise)
     loaded, complaint = state.load(directory)

@@ -34,6 +34,7 @@ class EventKind(StrEnum):
     HELD = "held"
     DONE = "done"
     REFUSED = "refused"
+    ORDER_REFUSED = "order_refused"
     RESTORED = "restored"
     REPLAYED = "replayed"
 

@@ -37,6 +37,7 @@ class Clockwork:
         watermark: Watermark,
         clock: Callable[[], datetime],
         every_seconds: float,
+        publish: Callable[[datetime], None] | None = None,
     ) -> None:
         self._database = database
         self._policy = policy
@@ -44,6 +45,7 @@ class Clockwork:
         self._watermark = watermark
         self._clock = clock
         self._every_seconds = every_seconds
+        self._publish = publish
         self._holder = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._lease: Lease | None = None
         self._wake = threading.Event()
@@ -66,7 +68,7 @@ class Clockwork:
         self._wake.set()
 
     def turn(self) -> None:
-        """Take one turn: decide, then carry out."""
+        """Take one turn: decide, carry out, and have the orders signed."""
         now = self._clock()
         with self._database.begin() as con:
             held = self._lease
@@ -79,6 +81,8 @@ class Clockwork:
         self._watermark.ship(self._database)
         apply_open(self._database, self._effects, self._holder, now, self._policy, observing=observing)
         self._watermark.ship(self._database)
+        if self._publish is not None and not observing:
+            self._publish(now)
 
     def _run(self) -> None:
         while not self._stop.is_set():

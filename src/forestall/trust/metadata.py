@@ -85,10 +85,10 @@ def signed_by(signed: Content, signers: Iterable[CryptoSigner]) -> bytes:
     metadata = Metadata(signed)
     for signer in signers:
         metadata.sign(signer, append=True)
-    return write_metadata(metadata)
+    return metadata.to_bytes(_COMPACT)
 
 
-def write_metadata(metadata: Metadata[Content]) -> bytes:
+def write_metadata(metadata: Metadata[Root] | Metadata[Targets]) -> bytes:
     """Write metadata compactly, signatures as they are."""
     return metadata.to_bytes(_COMPACT)
 

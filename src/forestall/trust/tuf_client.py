@@ -68,6 +68,8 @@ def _fetch(fetcher: Fetcher, url: str, target: TargetFile, place: Path) -> None:
             if got > target.length:
                 break
             file.write(chunk)
+    if got < target.length:  # what came is kept: the next try goes on from there
+        raise tuf.DownloadError(f"broke off after {got} of {target.length} bytes")
     if got > target.length:
         part.unlink()
         raise tuf.DownloadLengthMismatchError(f"longer than the {target.length} bytes that are signed")

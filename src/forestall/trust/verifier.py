@@ -94,7 +94,7 @@ def updater(
         OSError: the folder cannot be used.
         RepositoryError: the root is none.
     """
-    made = Updater(str(metadata_dir), metadata_url, fetcher=Fetcher(context), config=_LIMITS, bootstrap=root)
+    made = Updater(str(metadata_dir), metadata_url, fetcher=Fetcher(context), bootstrap=root)
     # tuf reads the machine's clock and offers no other way to tell it the time.
     made._trusted_set.reference_time = now  # noqa: SLF001
     return made

@@ -14,12 +14,14 @@ from forestall.server.agents import AgentDesk
 from forestall.server.overview import Overview
 from forestall.web.agent_api import agent_routes
 from forestall.web.pages import page_routes
+from forestall.web.trust_files import trust_routes
 
 
 def make_app(desk: AgentDesk, pages: dict[str, Callable[[], Overview]]) -> Starlette:
     """Put the routes together; errors are answered as problem documents (RFC 9457)."""
+    signed = trust_routes(desk.repository) if desk.repository else []
     return Starlette(
-        routes=[*agent_routes(desk), *page_routes(pages)],
+        routes=[*agent_routes(desk), *signed, *page_routes(pages)],
         exception_handlers={HTTPException: _refused, ForestallError: _failed, Exception: _unforeseen},
     )
 
