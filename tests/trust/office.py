@@ -11,6 +11,7 @@ from securesystemslib.signer import CryptoSigner
 from forestall.domain.authority import Restart
 from forestall.protocol import OrderMessage
 from forestall.trust import ceremony
+from forestall.trust.caps import Caps
 from forestall.trust.documents import (
     ImminentDocument,
     OrderDocument,
@@ -40,7 +41,7 @@ class Office:
     duties: Mapping[Role, Duty] = field(default_factory=lambda: SMALL)
 
     def __post_init__(self) -> None:
-        ceremony.hold(self.folder, lambda _: PASSPHRASE, self.now, self.duties)
+        ceremony.hold(self.folder, lambda _: PASSPHRASE, self.now, Caps(1_000, 1_000), self.duties)
         self.repository = Repository(self.folder / ceremony.REPOSITORY)
 
     @property

@@ -11,10 +11,12 @@ from forestall.cli import (
     devices,
     doctor,
     enroll,
+    keys,
     ledger,
     match,
     rate,
     rules,
+    signer,
     up,
     versions,
 )
@@ -35,6 +37,8 @@ app.add_typer(campaign.app, name="campaign")
 app.command("devices")(devices.devices)
 app.command("why")(devices.why)
 app.add_typer(enroll.app, name="enroll")
+app.add_typer(keys.app, name="keys")
+app.command("signer")(signer.signer)
 app.add_typer(ledger.app, name="ledger")
 app.command("match")(match.match)
 app.add_typer(versions.app, name="versions")

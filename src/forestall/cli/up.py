@@ -1,6 +1,8 @@
 """`forestall up`: the server with its database on this machine, and what is open right here."""
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
@@ -18,6 +20,7 @@ from forestall.domain.errors import AgentError
 
 if TYPE_CHECKING:
     from forestall.server.triage import TriageRow
+    from forestall.server.trust_place import TrustPlace
     from forestall.server.wiring import Installation
 
 HERE = DeviceId("this-machine")
@@ -59,8 +62,10 @@ def up(
     from forestall.server.loops import Clockwork
     from forestall.server.outside import SIMULATED
     from forestall.server.overview import overview
+    from forestall.server.publishing import Publisher
     from forestall.server.settings import split_bind
     from forestall.server.triage import triage
+    from forestall.server.trust_place import trust_place
     from forestall.server.watermark import Watermark
     from forestall.server.wiring import opened
     from forestall.simulate.showcase import Showcase
@@ -79,11 +84,16 @@ def up(
             pages["/company"] = showcase.overview
             stack.callback(showcase.stop)
         watermark = Watermark(installation.settings.directory / "ledger.jsonl")
-        clockwork = Clockwork(database, policy, SIMULATED, watermark, utc_now, every)
+        place = trust_place(installation.settings.directory)
+        _start_signer(place, installation.settings.directory, stack)
+        publish = Publisher(database, policy, place.socket).publish
+        clockwork = Clockwork(database, policy, SIMULATED, watermark, utc_now, every, publish)
         stack.callback(clockwork.stop)
         clockwork.start()
         address = split_bind(bind or installation.settings.bind)
-        url = stack.enter_context(serving(make_app(AgentDesk(database, policy), pages), *address))
+        url = stack.enter_context(
+            serving(make_app(AgentDesk(database, policy, place.repository), pages), *address)
+        )
         rows = triage(database, device=HERE)
         summary = Summary(len(rows), _worst(rows), url, round(stopwatch() - started, 1), trouble)
         _report(summary, pages, json=json)
@@ -91,6 +101,25 @@ def up(
             showcase.start()
         if not once:
             threading.Event().wait()
+
+
+def _start_signer(place: "TrustPlace", directory: Path, stack: ExitStack) -> None:
+    """Start the signer of a development ceremony, held now if none ever was; a company runs its own."""
+    from forestall.clock import utc_now
+    from forestall.trust.caps import Caps
+
+    if not place.folder.exists():
+        place.hold_development(Caps(machines=1_000, forced_an_hour=1_000), utc_now())
+    word = place.development_passphrase
+    if not word.exists():
+        return
+    command = (sys.executable, "-m", "forestall.cli", "signer")
+    options = ("--passphrase-file", str(word), "--data", str(directory))
+    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE)
+    if process.stdout is not None:
+        process.stdout.readline()  # it listens, or has ended and said why
+    stack.callback(process.wait)
+    stack.callback(process.terminate)
 
 
 def _take_own_inventory(installation: "Installation", now: datetime) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from forestall.domain.errors import ForestallError
+from forestall.domain.errors import ForestallError, SignerError
 from forestall.domain.policy import Policy
 from forestall.server.effects import Effects, apply_open
 from forestall.server.passes import run_pass
@@ -81,8 +81,16 @@ class Clockwork:
         self._watermark.ship(self._database)
         apply_open(self._database, self._effects, self._holder, now, self._policy, observing=observing)
         self._watermark.ship(self._database)
-        if self._publish is not None and not observing:
-            self._publish(now)
+        if not observing:
+            self._sign(now)
+
+    def _sign(self, now: datetime) -> None:
+        """Have the orders signed; without a signer machines go on with their last valid ones."""
+        try:
+            if self._publish is not None:
+                self._publish(now)
+        except SignerError as error:
+            _log.warning("orders are not signed", why=str(error))
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -36,7 +36,7 @@ def rate_update(
         InputError: nobody says who rates, or no such update is known.
     """
     _known_person(by)
-    row = _update(database, update)
+    row = find_update(database, update)
     given = level or (Level.CRITICAL if es.escalation or es.expansion or es.exposure else Level.WARNING)
     rating = Rating(row.remediation, given, row.level, es, by, now, (reason, *row.reasons))
     body: dict[str, JsonValue] = {"level": given, "proposed": row.level, "reasons": list(rating.reasons)}
@@ -61,7 +61,7 @@ def start_campaign(
         InputError: the update is not rated critical, or the period is outside 0 to 14 days.
     """
     _known_person(by)
-    row = _update(installation.database, update)
+    row = find_update(installation.database, update)
     policy = installation.policy
     period = policy.voluntary_period if period is None else period
     if not timedelta() <= period <= 14 * DAY:
@@ -167,7 +167,12 @@ def _locked(con: Connection, name: str) -> Campaign:
     return campaign
 
 
-def _update(database: Database, name: str) -> TriageRow:
+def find_update(database: Database, name: str) -> TriageRow:
+    """Find the one update that a person names.
+
+    Raises:
+        InputError: none is meant, or several could be.
+    """
     rows = [row for row in named(database, name) if row.remediation == name] or named(database, name)
     if len(rows) != 1:
         hint = "; name one of " + ", ".join(row.remediation for row in rows[:5]) if rows else ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from securesystemslib.signer import CryptoSigner, Key
 
 from forestall.domain.errors import InputError
+from forestall.trust.caps import Caps, write_caps
 from forestall.trust.keys import SUFFIX, Passphrase, make_key
 from forestall.trust.metadata import (
     fingerprint,
@@ -39,11 +40,12 @@ def hold(
     folder: Path,
     passphrase: Passphrase,
     now: datetime,
+    caps: Caps,
     duties: Mapping[Role, Duty] = COMPANY,
     *,
     development: bool = False,
 ) -> Held:
-    """Make all keys and the first metadata in a new folder: `offline/` and `online/` keys, and the `repository/`.
+    """Make all keys and the first metadata in a new folder: `offline/`, `online/` (with caps), `repository/`.
 
     Raises:
         InputError: the folder holds something already, or a passphrase is short.
@@ -57,6 +59,7 @@ def hold(
         ]
         for role, duty in duties.items()
     }
+    write_caps(folder / ONLINE_FOLDER, caps)
     root = _publish(Repository(folder / REPOSITORY), made, duties, now, development=development)
     return Held(folder, fingerprint(root), tuple(sorted(folder.rglob(f"*{SUFFIX}"))))
 

@@ -1,7 +1,7 @@
 """Private keys: Ed25519, one PKCS#8 file each, encrypted with a passphrase; no key is ever in a database or a log."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,6 +19,7 @@ from forestall.domain.errors import InputError
 SUFFIX = ".pem"
 SHORTEST_PASSPHRASE = 12
 
+Keys = Sequence[CryptoSigner]
 Passphrase = Callable[[str], bytes]
 """Gives the passphrase of a key file, by its name; asks a person or reads a credential."""
 
