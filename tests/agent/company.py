@@ -13,7 +13,7 @@ import msgspec
 
 from forestall import protocol
 from forestall.agent import trust
-from trust.office import Office, approval_for, paper_of
+from laboratory.office import Office, approval_for, paper_of
 
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 

@@ -151,6 +151,8 @@ class Trust:
             if isinstance(found, bytes):
                 return found
             self.refusals.append(found)
+            if len(self._left) == 1:  # the origin: other papers of it may be sound
+                return found
             self._left.pop(0)
             self._next_source(now, 0)
         return self.refusals[-1] if self.refusals else Refusal(Reason.UNREACHABLE, "not refreshed", "")

@@ -9,6 +9,7 @@ import msgspec
 from securesystemslib.signer import CryptoSigner
 
 from forestall.domain.authority import Restart
+from forestall.domain.order import CampaignId
 from forestall.protocol import OrderMessage
 from forestall.trust import ceremony
 from forestall.trust.caps import Caps
@@ -39,6 +40,7 @@ class Office:
     folder: Path
     now: datetime
     duties: Mapping[Role, Duty] = field(default_factory=lambda: SMALL)
+    _opened: dict[Role, list[CryptoSigner]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         ceremony.hold(self.folder, lambda _: PASSPHRASE, self.now, Caps(1_000, 1_000), self.duties)
@@ -75,7 +77,7 @@ class Office:
                     if not odd_names(each)
                 },
                 Role.IMMINENT: {imminent_path(remediation_of(each)): write(each) for each in imminent},
-                Role.ORDERS: {order_path(each.campaign): write(each) for each in orders},
+                Role.ORDERS: {order_path(CampaignId(each.campaign)): write(each) for each in orders},
             },
             now,
             keys,
@@ -88,8 +90,7 @@ class Office:
         keys: Mapping[Role, Sequence[CryptoSigner]] | None = None,
     ) -> None:
         """Publish files under the roles that sign them."""
-        own = {role: self._own(role) for role in Role}
-        own |= keys or {}
+        own = {**{role: self._own(role) for role in Role}, **(keys or {})}
         repository = self.repository
         for role, named in files.items():
             for path, content in named.items():
@@ -115,8 +116,6 @@ class Office:
         repository.put_metadata(Role.TIMESTAMP, version, timestamp)
 
     def _own(self, role: Role) -> list[CryptoSigner]:
-        if not hasattr(self, "_opened"):
-            self._opened: dict[Role, list[CryptoSigner]] = {}
         if role not in self._opened:
             self._opened[role] = self.keys(role)
         return self._opened[role]
