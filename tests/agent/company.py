@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
+from laboratory.office import Office, approval_for, paper_of
 
 from forestall import protocol
 from forestall.agent import trust
-from laboratory.office import Office, approval_for, paper_of
 
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 

@@ -21,7 +21,7 @@ from forestall.agent.journal import Entry
 from forestall.agent.sight import Sight, look, packages_of, report_of, status_on
 from forestall.agent.state import Held, State
 from forestall.clock import utc_now
-from forestall.domain.authority import CLOCKS_MAY_DIFFER
+from forestall.domain.authority import agreed_time
 from forestall.domain.evidence import Status
 from forestall.domain.order import Decision, Limits, Standing, Step, Verb, came_back, next_step
 from forestall.trust.verifier import Reason
@@ -158,16 +158,14 @@ class _Pass:
 
     def _heard(self, answer: protocol.CheckInAnswer, digest: str) -> None:
         found = self.state
-        ahead = answer.server_time - self._agent.clock()
-        # Nobody's clock alone brings a deadline nearer: not this machine's, and not the server's either (R19).
-        found.skew_seconds = min(ahead, CLOCKS_MAY_DIFFER).total_seconds()
+        own = self._agent.clock()
+        found.skew_seconds = (agreed_time(own, answer.server_time) - own).total_seconds()
         found.silent_checks, found.last_problem = 0, ""
         found.reported = digest
         found.next_check_at = self.now() + schedule.after_answer(timedelta(seconds=answer.next_check_seconds))
-        if ahead > CLOCKS_MAY_DIFFER:
-            found.last_problem = (
-                f"this machine's clock is {ahead} behind the server's: nothing is forced early"
-            )
+        if answer.server_time > self.now():
+            behind = answer.server_time - own
+            found.last_problem = f"this machine's clock is {behind} behind the server's: set it right"
         if self._read_orders(answer.hints, answer.published):
             found.checked_at = self.now()
         else:

@@ -163,6 +163,14 @@ def forced_at(
     return found
 
 
+def agreed_time(own: datetime, server: datetime) -> datetime:
+    """Say what time it is for deadlines: the server's, but never far ahead of the machine's own clock (R19).
+
+    Nobody's clock alone brings a deadline nearer: not this machine's, and not the server's either.
+    """
+    return min(server, own + CLOCKS_MAY_DIFFER)
+
+
 def rises(waves: Sequence[Wave]) -> bool:
     """Say whether waves reach ever more machines, ever later, and everybody in the end."""
     if not waves or waves[-1].share != 1.0:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from urllib.parse import quote, urlsplit
 
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, SlowRetrievalError
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError, SlowRetrievalError
+from tuf.api.metadata import Metadata
 from tuf.ngclient import FetcherInterface
 
 from forestall.clock import stopwatch
+from forestall.trust.metadata import COMPACT
 
 _CONNECT_SECONDS = 10
 _GRACE_SECONDS = 30
@@ -24,11 +26,24 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(?:\d{1,18}|\*)")
 class Fetcher(FetcherInterface):
     """The one way in which signed files come in; the limits of length are tuf's, by what metadata say.
 
-    It inherits because tuf asks for it.
+    With `exact`, metadata must be written byte for byte as our own repository writes them: tuf checks signatures
+    over what it understood, and leaves out what it did not. It inherits because tuf asks for it.
     """
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def __init__(self, context: ssl.SSLContext, *, exact: bool = False) -> None:
         self._context = context
+        self._exact = exact
+
+    def download_bytes(self, url: str, max_length: int) -> bytes:
+        """Fetch a whole file.
+
+        Raises:
+            DownloadError, RepositoryError: in tuf's trees: it did not come, or not as it was written.
+        """
+        content = bytes(super().download_bytes(url, max_length))
+        if self._exact and Metadata.from_bytes(content).to_bytes(COMPACT) != content:
+            raise RepositoryError("says more than what was signed")
+        return content
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         return self.chunks(url, 0)

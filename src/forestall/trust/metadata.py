@@ -28,7 +28,8 @@ DEVELOPMENT = "x-forestall-development"
 """A field of root: these keys lie on the server, they protect nothing; pages say so."""
 
 Content = TypeVar("Content", Root, Targets, Snapshot, Timestamp)
-_COMPACT = JSONSerializer(compact=True)
+COMPACT = JSONSerializer(compact=True)
+"""How our own repository writes metadata."""
 
 
 def expiry(role: Role, now: datetime) -> datetime:
@@ -85,12 +86,12 @@ def signed_by(signed: Content, signers: Iterable[CryptoSigner]) -> bytes:
     metadata = Metadata(signed)
     for signer in signers:
         metadata.sign(signer, append=True)
-    return metadata.to_bytes(_COMPACT)
+    return metadata.to_bytes(COMPACT)
 
 
 def write_metadata(metadata: Metadata[Root] | Metadata[Targets]) -> bytes:
     """Write metadata compactly, signatures as they are."""
-    return metadata.to_bytes(_COMPACT)
+    return metadata.to_bytes(COMPACT)
 
 
 def read_targets(data: bytes) -> Metadata[Targets]:

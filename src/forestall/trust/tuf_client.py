@@ -27,7 +27,7 @@ def init(metadata_dir: Path, root: Path) -> Refusal | None:
 
 def refresh(metadata_dir: Path, url: str, context: ssl.SSLContext, now: datetime) -> Refusal | None:
     """Bring the top roles' metadata up to date."""
-    return guarded(lambda: updater(metadata_dir, url, context, now, None).refresh(), url)
+    return guarded(lambda: updater(metadata_dir, url, Fetcher(context), now, None).refresh(), url)
 
 
 def download(
@@ -42,7 +42,7 @@ def download(
     """Fetch a target unless it is there already, going on where an earlier try broke off."""
 
     def work() -> Path | None:
-        client = updater(metadata_dir, url, context, now, None)
+        client = updater(metadata_dir, url, Fetcher(context), now, None)
         target = client.get_targetinfo(name)
         if target is None:
             return None

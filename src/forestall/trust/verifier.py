@@ -84,7 +84,7 @@ def guarded(work: Callable[[], _T], source: str) -> _T | Refusal:
 
 
 def updater(
-    metadata_dir: Path, metadata_url: str, context: ssl.SSLContext, now: datetime, root: bytes | None
+    metadata_dir: Path, metadata_url: str, fetcher: Fetcher, now: datetime, root: bytes | None
 ) -> Updater:
     """Make tuf's client with our fetcher and the time as we know it; its own limits of length hold.
 
@@ -94,7 +94,7 @@ def updater(
         OSError: the folder cannot be used.
         RepositoryError: the root is none.
     """
-    made = Updater(str(metadata_dir), metadata_url, fetcher=Fetcher(context), bootstrap=root)
+    made = Updater(str(metadata_dir), metadata_url, fetcher=fetcher, bootstrap=root)
     # tuf reads the machine's clock and offers no other way to tell it the time.
     made._trusted_set.reference_time = now  # noqa: SLF001
     return made
@@ -174,7 +174,8 @@ class Trust:
 
     def _refreshed(self, source: Source, now: datetime) -> Updater:
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o755)
-        client = updater(self.directory, source.metadata, self.context, now, self.root)
+        fetcher = Fetcher(self.context, exact=True)
+        client = updater(self.directory, source.metadata, fetcher, now, self.root)
         client.refresh()
         return client
 
