@@ -61,12 +61,12 @@ class Repository:
 
     def put_target(self, path: str, content: bytes) -> None:
         """Add a target; agents find it once metadata name it."""
-        _write(self._place_of(path, hashlib.sha256(content).hexdigest()), content)
+        write_whole(self._place_of(path, hashlib.sha256(content).hexdigest()), content)
 
     def put_metadata(self, role: Role, version: int, content: bytes) -> None:
         """Add a version of a role's metadata; in force once the timestamp leads to it."""
         name = "timestamp.json" if role is Role.TIMESTAMP else f"{version}.{role}.json"
-        _write(self._metadata / name, content)
+        write_whole(self._metadata / name, content)
 
     def prune(self) -> None:
         """Remove what no agent asks for any more: old online metadata, and orders that none of the rest names."""
@@ -103,8 +103,8 @@ def _names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole, readable by the web server; a reader sees the old one or the new one."""
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole: a reader, and a start after a power cut, sees the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
     with temporary.open("wb") as file:

@@ -28,7 +28,7 @@ from forestall.trust.metadata import (
     version_of,
 )
 from forestall.trust.papers import SHAPES, Papers, check_adoption, delegators, papers_in
-from forestall.trust.repository import Repository
+from forestall.trust.repository import Repository, write_whole
 from forestall.trust.roles import ONLINE, Role, order_path
 
 RENEW_AFTER = timedelta(hours=6)
@@ -73,7 +73,12 @@ class Signer:
     def __post_init__(self) -> None:
         path = self.directory / _MEMORY
         known = path.read_bytes() if path.exists() else b"{}"
-        self._memory = msgspec.json.decode(known, type=dict[str, Remembered])
+        try:
+            self._memory = msgspec.json.decode(known, type=dict[str, Remembered])
+        except msgspec.MsgspecError as error:
+            raise InputError(
+                f"{path}: is damaged: {error}. Restore it: it is what the caps count by"
+            ) from None
 
     def publish(self, wanted: Sequence[OrderDocument], now: datetime) -> Published:
         """Sign these orders and no others; what may not be signed is left out and named."""
@@ -91,6 +96,7 @@ class Signer:
                 continue
             kept[order.campaign], plans[order.campaign] = paper, plan
             self._remember(paper, now)
+        self._keep_memory()
         self._sign_orders(kept, now)
         return Published(version_of(self.repository.newest(Role.TIMESTAMP)), len(kept), tuple(refused))
 
@@ -159,6 +165,13 @@ class Signer:
         else:
             self._memory[paper.campaign] = msgspec.structs.replace(before, deadline_at=paper.deadline_at)
 
+    def _keep_memory(self) -> None:
+        """Remember before anything is signed: a restart must not forget what the caps have let through."""
+        path = self.directory / _MEMORY
+        content = msgspec.json.encode(self._memory)
+        if not path.exists() or path.read_bytes() != content:
+            write_whole(path, content)
+
     def _sign_orders(self, kept: Mapping[str, OrderDocument], now: datetime) -> None:
         newest = read_targets(self.repository.newest(Role.ORDERS)).signed
         signed = self.repository.files_of(self.repository.newest(Role.ORDERS))
@@ -167,7 +180,6 @@ class Signer:
         same = before == {path: _without_expiry(data) for path, data in wanted.items()}
         if same and expiry(Role.ORDERS, now) - newest.expires < RENEW_AFTER:
             return
-        (self.directory / _MEMORY).write_bytes(msgspec.json.encode(self._memory))
         self._put_orders(wanted, now)
 
     def _put_orders(self, files: Mapping[str, bytes], now: datetime) -> None:
