@@ -27,6 +27,10 @@ class Shelf:
     forged: dict[str, bytes] = field(default_factory=dict)
     """By path below `/trust/`."""
     hidden: set[str] = field(default_factory=set)
+    cut_at: int | None = None
+    """Where the connection breaks off in a target."""
+    asked: list[str] = field(default_factory=list)
+    ranges: list[str] = field(default_factory=list)
     url: str = ""
 
     def answer(self, path: str) -> bytes | None:
@@ -61,11 +65,25 @@ def served(shelf: Shelf) -> Iterator[Shelf]:
 def _handler(shelf: Shelf) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            shelf.asked.append(self.path)
             content = shelf.answer(self.path)
-            self.send_response(404 if content is None else 200)
-            self.send_header("Content-Length", str(len(content or b"")))
+            begin = self._begin()
+            self.send_response(404 if content is None else 206 if begin else 200)
+            body = (content or b"")[begin:]
+            if begin:
+                self.send_header(
+                    "Content-Range", f"bytes {begin}-{begin + len(body) - 1}/{begin + len(body)}"
+                )
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(content or b"")
+            self.wfile.write(body[: shelf.cut_at] if "/targets/" in self.path else body)
+
+        def _begin(self) -> int:
+            wanted = self.headers.get("Range", "")
+            if not wanted:
+                return 0
+            shelf.ranges.append(wanted)
+            return int(wanted.removeprefix("bytes=").removesuffix("-"))
 
         def log_message(self, *_: object) -> None:
             pass

@@ -61,6 +61,24 @@ def _fetch(fetcher: Fetcher, url: str, target: TargetFile, place: Path) -> None:
     """Fetch into a file beside the place; it takes the place only when it is what was signed."""
     part = place.with_name(f".{next(iter(target.hashes.values()))[:32]}.part")
     place.parent.mkdir(parents=True, exist_ok=True)
+    begun = part.exists()
+    _continue(fetcher, url, target, part)
+    try:
+        with part.open("rb") as file:
+            target.verify_length_and_hashes(file)
+    except tuf.LengthOrHashMismatchError:
+        part.unlink()
+        if not begun:
+            raise
+        _fetch(
+            fetcher, url, target, place
+        )  # the beginning may have come from a liar: once more, from nothing
+        return
+    part.replace(place)
+
+
+def _continue(fetcher: Fetcher, url: str, target: TargetFile, part: Path) -> None:
+    """Fetch what is missing of a file; what came is kept for the next try, unless it is too much."""
     with part.open("ab") as file:
         got = file.tell()
         for chunk in fetcher.chunks(url, got) if got < target.length else ():
@@ -68,15 +86,8 @@ def _fetch(fetcher: Fetcher, url: str, target: TargetFile, place: Path) -> None:
             if got > target.length:
                 break
             file.write(chunk)
-    if got < target.length:  # what came is kept: the next try goes on from there
-        raise tuf.DownloadError(f"broke off after {got} of {target.length} bytes")
     if got > target.length:
         part.unlink()
         raise tuf.DownloadLengthMismatchError(f"longer than the {target.length} bytes that are signed")
-    try:
-        with part.open("rb") as file:
-            target.verify_length_and_hashes(file)
-    except tuf.LengthOrHashMismatchError:
-        part.unlink()
-        raise
-    part.replace(place)
+    if got < target.length:
+        raise tuf.DownloadError(f"broke off after {got} of {target.length} bytes")
