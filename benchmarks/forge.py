@@ -40,7 +40,7 @@ def main() -> None:
     started = stopwatch()
     with tempfile.TemporaryDirectory() as scratch:
         draw = Random(wanted.seed)  # noqa: S311 - places in a file, not secrets
-        figures = {**mutate(Path(scratch), wanted.mutants, draw), **attack(Path(scratch))}
+        figures = {**mutate(Path(scratch), wanted.mutants, draw), **attack(Path(scratch), 500)}
     figures["seconds"] = round(stopwatch() - started, 1)
     if wanted.json:
         print(json.dumps(figures, indent=1))

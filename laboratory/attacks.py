@@ -30,7 +30,6 @@ from laboratory.office import AT_ONCE, Office, approval_for, declaration_for
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-FLEET = 500
 WAVES = (WaveMessage(0.01, 0), WaveMessage(0.1, 3_600), WaveMessage(1.0, 14_400))
 GENUINE = OrderDocument(
     "openssl-1", 1, "upgrade", "debian", "bookworm", "openssl", "3.0.22-1~deb12u2", NOW - 48 * HOUR,
@@ -62,9 +61,9 @@ class Heist:
         self.office.publish(files, NOW, dict.fromkeys(people, stolen))
 
 
-def attack(scratch: Path) -> dict[str, object]:
+def attack(scratch: Path, fleet: int) -> dict[str, object]:
     """Try everything; count foreign updates accepted, machines touched, and tries that went over the cap."""
-    devices = [DeviceId(f"d-{number}") for number in range(FLEET)]
+    devices = [DeviceId(f"d-{number}") for number in range(fleet)]
     cap = sum(position_of(APPROVED, device) < WAVES[0].share for device in devices)
     foreign = over_cap = 0
     touched = []
@@ -73,7 +72,7 @@ def attack(scratch: Path) -> dict[str, object]:
         foreign += found.foreign
         over_cap += found.touched > cap
         touched.append({"try": sentence, "foreign": found.foreign, "touched": found.touched})
-    return {"tries": len(TRIES), "foreign": foreign, "fleet": FLEET, "cap": cap,
+    return {"tries": len(TRIES), "foreign": foreign, "fleet": fleet, "cap": cap,
             "touched_at_most": max(int(str(each["touched"])) for each in touched), "over_cap": over_cap,
             "each_try": touched}  # fmt: skip
 

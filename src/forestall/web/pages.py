@@ -26,12 +26,14 @@ HEADERS = {
 }
 
 
-def page_routes(pages: dict[str, Callable[[], Overview]]) -> list[Route | Mount]:
-    """Make a status page for each path, and what the pages need."""
+def page_routes(
+    pages: dict[str, Callable[[], Overview]], development: Callable[[], bool]
+) -> list[Route | Mount]:
+    """Make a status page for each path, and what the pages need; each says so where keys are for trying out only."""
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
     )
-    environment.globals.update(curve=curve, links=list(pages))
+    environment.globals.update(curve=curve, links=list(pages), development=development)
     template = environment.get_template("status.html")
 
     def page(gather: Callable[[], Overview]) -> Callable[[Request], object]:
