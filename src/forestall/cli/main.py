@@ -17,6 +17,7 @@ from forestall.cli import (
     rate,
     rules,
     signer,
+    simulate,
     up,
     versions,
 )
@@ -44,6 +45,7 @@ app.command("match")(match.match)
 app.add_typer(versions.app, name="versions")
 app.command("demo")(demo.demo)
 app.command("rules")(rules.rules)
+app.add_typer(simulate.app, name="simulate")
 
 
 def main() -> None:

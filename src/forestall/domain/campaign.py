@@ -128,6 +128,16 @@ def take(campaign: Campaign, step: Step, now: datetime) -> Campaign | None:
             return moved
 
 
+def halt(campaign: Campaign, why: str, now: datetime) -> Campaign:
+    """Stop a campaign: nothing new starts (A7). A halted one stays halted for its first reason."""
+    return campaign if campaign.halted_at else replace(campaign, halted_at=now, halted_because=why)
+
+
+def resume(campaign: Campaign) -> Campaign:
+    """Let a halted campaign go on."""
+    return replace(campaign, halted_at=None, halted_because="")
+
+
 def due(campaign: Campaign, now: datetime) -> Step | None:
     """Find the step that time alone takes."""
     passed = campaign.deadline_at is not None and campaign.deadline_at <= now

@@ -102,17 +102,16 @@ def moment_of(campaign: Campaign, now: datetime, policy: Policy) -> Moment:
 
 def evidence_of(record: Record) -> list[Evidence]:
     """List the latest word of each witness."""
-    words = (
-        (Witness.AGENT, record.agent_status, record.agent_at),
-        (Witness.INVENTORY, record.inventory_status, record.inventory_at),
-        (Witness.VPN, record.door_status, record.door_at),
-        (Witness.PROBE, record.probe_status, record.probe_at),
-    )
-    return [
-        Evidence(witness, status, at)
-        for witness, status, at in words
-        if status is not None and at is not None
-    ]
+    said: list[Evidence] = []
+    if record.agent_status and record.agent_at:
+        said.append(Evidence(Witness.AGENT, record.agent_status, record.agent_at))
+    if record.inventory_status and record.inventory_at:
+        said.append(Evidence(Witness.INVENTORY, record.inventory_status, record.inventory_at))
+    if record.door_status and record.door_at:
+        said.append(Evidence(Witness.VPN, record.door_status, record.door_at))
+    if record.probe_status and record.probe_at:
+        said.append(Evidence(Witness.PROBE, record.probe_status, record.probe_at))
+    return said
 
 
 def verdict_of(record: Record, moment: Moment) -> Verdict:

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
 GENESIS = "0" * 64
 """What the first entry names as its predecessor."""
 
@@ -71,8 +73,7 @@ def entry_hash(sequence: int, at: datetime, event: Event, previous: str) -> str:
         sequence, at.isoformat(timespec="microseconds"), event.kind, event.actor, event.subject, event.campaign,
         event.rule, event.paragraph, event.body, previous,
     ]  # fmt: skip
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()
 
 
 def chain(events: Iterable[Event], at: datetime, after: int, head: str) -> list[Entry]:

@@ -99,7 +99,9 @@ def judge(evidence: Iterable[Evidence], now: datetime, limits: Limits) -> Verdic
 
 def _newest(items: list[Evidence]) -> Evidence | None:
     """Find the newest word; of two at the same instant, the worse."""
-    return max(items, key=lambda e: (e.observed_at, -_WORST_FIRST.index(e.status)), default=None)
+    if len(items) < 2:
+        return items[0] if items else None
+    return max(items, key=lambda e: (e.observed_at, -_WORST_FIRST.index(e.status)))
 
 
 def _own_word(items: list[Evidence]) -> Evidence | None:

@@ -1,19 +1,15 @@
-"""The agent of a made-up machine: it decides by the product's own rule table of an order, by its own clock."""
+"""The agent of a made-up machine, which decides by the product's own table of an order, and the person before it."""
 
-from __future__ import annotations
+from datetime import datetime, timedelta
 
-from datetime import datetime
-from typing import TYPE_CHECKING
-
-from forestall.domain.evidence import Status
+from forestall.domain.evidence import Status, Witness
 from forestall.domain.order import CampaignId, Decision, Limits, Standing, Step, Verb, came_back
 from forestall.domain.policy import HOUR, MINUTE
+from forestall.simulate.company import Temper
 from forestall.simulate.history import Kind
 from forestall.simulate.machine import Answer, Held, Machine, Report
 from forestall.simulate.memory import Lease
-
-if TYPE_CHECKING:
-    from forestall.simulate.world import World
+from forestall.simulate.world import World
 
 _LIMITS = Limits()
 _CHECK_EVERY = 4 * HOUR
@@ -107,7 +103,7 @@ def _settle(world: World, machine: Machine, campaign: CampaignId) -> datetime | 
         decision = _decide(world, machine, held, truth.status, unanswered=unanswered)
         if decision.step is Step.OFFER:
             held.offered = True
-            world.decide_moment(machine, campaign)
+            pick_moment(world, machine, campaign)
         elif decision.step is Step.CHECK_IN and not asked:
             asked = True
             unanswered = not _check_in(world, machine)
@@ -148,7 +144,28 @@ def _act(
     return None
 
 
-def chosen(world: World, machine: Machine, campaign: CampaignId) -> None:
+def pick_moment(world: World, machine: Machine, campaign: CampaignId) -> None:
+    """The person behind a machine hears of the patch and picks a moment, or does not (P5.2, P6.1)."""
+    habit, deadline_at = machine.habit, world.campaigns[campaign].deadline_at
+    if habit.temper is Temper.RESPONDS:
+        plan(world, machine, campaign, habit.answers_after)
+    elif habit.temper is Temper.WAITS and deadline_at is not None:
+        plan(world, machine, campaign, deadline_at - world.now - 2 * habit.answers_after)
+
+
+def plan(world: World, machine: Machine, campaign: CampaignId, wait: timedelta) -> None:
+    """Somebody will install after a while."""
+    world.timeline.after(max(wait, MINUTE), _chosen, world, machine, campaign)
+
+
+def check_myself(world: World, machine: Machine, campaign: CampaignId) -> None:
+    """An owner follows the link that checks the machine now (A2, A13)."""
+    if machine.on:
+        world.history.sometimes["an owner checked a machine"] += 1
+        world.show(machine, campaign, Witness.LOGON, machine.truths[campaign].status)
+
+
+def _chosen(world: World, machine: Machine, campaign: CampaignId) -> None:
     """The person installs by hand, if the machine is on and it is still needed."""
     truth = machine.truths[campaign]
     if truth.status is not Status.AFFECTED or not world.campaigns[campaign].open:
@@ -156,7 +173,7 @@ def chosen(world: World, machine: Machine, campaign: CampaignId) -> None:
     if machine.on and not machine.installing:
         install(world, machine, campaign, forced=False)
     else:
-        world.timeline.after(6 * HOUR, chosen, world, machine, campaign)
+        world.timeline.after(6 * HOUR, _chosen, world, machine, campaign)
 
 
 def install(
@@ -192,7 +209,7 @@ def _installed(world: World, machine: Machine, campaign: CampaignId, forced: boo
         if pending:
             world.timeline.after(world.timeline.seconds(3600, 60 * 3600), restart, world, machine)
         elif not machine.device.managed and world.timeline.chance(0.5):
-            world.check_myself(machine, campaign)
+            check_myself(world, machine, campaign)
     wake(world, machine)
 
 

@@ -48,4 +48,8 @@ def changes_at(record: Record, campaign: Campaign, moment: Moment) -> datetime |
             (record.door_at, fresh),
             (record.probe_at, fresh),
         ]
-    return min((at + wait for at, wait in waits if at is not None and at + wait > now), default=None)
+    soonest: datetime | None = None
+    for at, wait in waits:
+        if at is not None and now < (then := at + wait) and (soonest is None or then < soonest):
+            soonest = then
+    return soonest

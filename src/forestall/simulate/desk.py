@@ -59,7 +59,7 @@ class Desk:
     def _order(self, key: Key, record: Record, now: datetime) -> Handed | None:
         memory, policy = self.server.memory, self.server.memory.policy
         campaign = memory.tables.campaigns[key[0]]
-        if self.server.observing():
+        if self.server.shared.observing():
             return None  # what the backup says may have been taken back since
         if record.offered_at is None and record.forced_at is None:
             return None
@@ -71,7 +71,7 @@ class Desk:
         )
         if stopped and not moment.withdrawn:
             return None
-        start = force_at(campaign, key[1], self.server.fleet, policy)
+        start = force_at(campaign, key[1], self.server.shared.fleet, policy)
         if moment.overdue and not moment.withdrawn:
             case = self.server.core.case_of(record, moment)
             if case.forced and self.server.core.guard(Action.INSTALL, case) is None:

@@ -35,8 +35,8 @@ class Effect(NamedTuple):
     """The ledger outside named it before it happened."""
     again: bool
     """It had been done already."""
-    unreplayed: bool
-    """The database was a backup that nobody had replayed."""
+    restored_at: datetime | None
+    """Since when the database was a backup that nobody had replayed."""
     protected: bool
     exempt: bool
     clean_since: datetime | None
@@ -82,7 +82,5 @@ class History:
     effects: list[Effect] = field(default_factory=list[Effect])
     releases: list[Release] = field(default_factory=list[Release])
     removals: list[Removal] = field(default_factory=list[Removal])
-    lost_words: list[str] = field(default_factory=list[str])
-    """Acknowledged reports that the server no longer knew after a crash."""
     sometimes: Counter[str] = field(default_factory=Counter[str])
     """How often each thing worth testing came about."""

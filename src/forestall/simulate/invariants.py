@@ -83,14 +83,14 @@ def s5(run: Run) -> Found:
 def s6(run: Run) -> Found:
     """Removals stay below the caps, across restarts and schedulers, but for what two people allowed (A8, A9)."""
     policy, server = run.server.memory.policy, run.server
-    fleet_cap = max(10, int(server.fleet * policy.removals_fleet_share))
+    fleet_cap = max(10, int(server.shared.fleet * policy.removals_fleet_share))
     begun: dict[object, Effect] = {}
     for effect in _of(run, Kind.CLOSED):
         begun.setdefault(effect.intent, effect)
     recent: list[Effect] = []
     for effect in begun.values():
         recent = [old for old in recent if effect.at - old.at < HOUR] + [effect]
-        site_cap = max(1, int(server.sites[effect.site] * policy.removals_site_share))
+        site_cap = max(1, int(server.shared.sites[effect.site] * policy.removals_site_share))
         for what, count, cap in (
             ("in a minute", sum(effect.at - old.at < MINUTE for old in recent), policy.removals_a_minute),
             ("at a site in an hour", sum(old.site == effect.site for old in recent), site_cap),
@@ -114,10 +114,17 @@ def s7(run: Run) -> Found:
 
 
 def s8(run: Run) -> Found:
-    """On a restored backup nobody is warned, forced after asking, or removed before the replay (A12)."""
+    """On a restored backup nobody is warned, forced or removed before the replay; the replay loses nothing (A12)."""
     for effect in _of(run, Kind.CLOSED, Kind.WARNED, Kind.FORCED):
-        if effect.unreplayed and (effect.told or effect.kind is not Kind.FORCED):
+        if effect.restored_at is None or (effect.kind is Kind.FORCED and not effect.told):
+            continue
+        # An agent's last question may be a minute old (A7).
+        if effect.kind is not Kind.FORCED or effect.at - effect.restored_at > _SLACK:
             yield effect.at, f"{effect.device} was {effect.kind} on an older backup"
+    memory = run.server.memory
+    for (device, campaign), until in run.world.exemptions.items():
+        if not memory.unreplayed and memory.tables.records[campaign, device].exempt_until != until:
+            yield run.ends, f"{device} lost its exemption"
 
 
 def s9(run: Run) -> Found:

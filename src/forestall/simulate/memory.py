@@ -10,7 +10,7 @@ from forestall.domain.action import Action
 from forestall.domain.brakes import Held
 from forestall.domain.campaign import Campaign
 from forestall.domain.case import Moment, moment_of
-from forestall.domain.device import DeviceId, SiteId
+from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.events import EMPTY, Entry, Event, EventKind, Head, chain
 from forestall.domain.intent import Intent, intent_of
 from forestall.domain.order import CampaignId
@@ -112,6 +112,16 @@ class Tables:
     head: Head = EMPTY
     """The newest entry of the ledger that these tables reflect."""
 
+    def enlist(self, devices: Iterable[Device], campaign: CampaignId) -> None:
+        """Make the records that a campaign begins with; what the network knows of a machine comes along."""
+        known = {device: record for (_, device), record in self.records.items()}
+        for device in devices:
+            old = known.get(device.id)
+            self.records[campaign, device.id] = Record(
+                device.id, device.site, device.managed, bool(device.owner), device.protected,
+                seen_at=old.seen_at if old else None, heard_at=old.heard_at if old else None,
+            )  # fmt: skip
+
     def copy(self) -> "Tables":
         """Copy all tables."""
         return Tables(
@@ -129,8 +139,12 @@ class Memory:
     outside: Outside = field(default_factory=Outside)
     tables: Tables = field(default_factory=Tables)
     lease: Lease = field(default_factory=Lease)
+    restored_at: datetime | None = None
+    """A backup was last put back."""
     held: dict[Key, tuple[Held, datetime]] = field(default_factory=dict[Key, tuple[Held, datetime]])
     """What a brake holds now, and since when."""
+    waiting: dict[Key, tuple[int, datetime]] = field(default_factory=dict[Key, tuple[int, datetime]])
+    """Since when a brake has kept a machine's removal waiting, however often it was checked again; by episode."""
     look_at: dict[Key, datetime] = field(default_factory=dict[Key, datetime])
     """When a record is worth a look; only a hint."""
     _queue: list[tuple[datetime, Key]] = field(default_factory=list[tuple[datetime, Key]])
@@ -185,7 +199,9 @@ class Memory:
         return self.tables.head.sequence < self.outside.head.sequence
 
     def put(self, key: Key, record: Record, now: datetime) -> None:
-        """Keep a record and let it be looked at."""
+        """Keep a record and let it be looked at, if anything has changed."""
+        if record is self.tables.records.get(key):
+            return
         self.tables.records[key] = record
         if record.quarantined_at is not None:
             self.tables.off[key] = None
@@ -215,10 +231,11 @@ class Memory:
             self.outside.intended.add(key)
             self.outside.ordered.add((key.campaign, key.device, key.action))
 
-    def restore(self, backup: Tables) -> None:
+    def restore(self, backup: Tables, now: datetime) -> None:
         """Put a backup back: everything since is gone, but not the ledger outside."""
-        self.tables = backup.copy()
+        self.tables, self.restored_at = backup.copy(), now
         self.held.clear()
+        self.waiting.clear()
         self.look_at.clear()
         self._queue.clear()
         self._moments.clear()

@@ -17,12 +17,7 @@ from forestall.domain.order import CampaignId, Decision
 from forestall.domain.plan import Rule
 from forestall.domain.record import Outcome, Receipt, Record
 from forestall.simulate.core import Core
-from forestall.simulate.invariants import Violation, violations
-from forestall.simulate.run import run
-from forestall.simulate.scenario import SCENARIOS, Name, squeezed
-
-_DEVICES, _DAYS, _MANAGED = 40, 16, 0.5
-"""Half of the machines are unmanaged: more removals, so that faults show sooner."""
+from forestall.simulate.soak import live
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +82,11 @@ def _bounces_ignored(found: Record, action: Action, receipt: Receipt) -> Record:
 def _new_each_time(
     found: Record, rule: Rule[Action | None], campaign: CampaignId, revision: int
 ) -> Intent | None:
-    """Number every intent anew: nothing is ever the same intent."""
+    """Number every removal and release anew: none is ever the same as one before."""
     made = intent.intend(found, rule, campaign, revision)
-    return replace(made, round=made.round * 100_000 + next(_NUMBERS)) if made else None
+    if made is None or made.action not in {Action.QUARANTINE, Action.RELEASE}:
+        return made
+    return replace(made, round=made.round * 100_000 + next(_NUMBERS))
 
 
 def _count() -> Iterator[int]:
@@ -160,7 +157,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("warning-without-mail", "a warning counts when it is sent", replace(_C, after_receipt=_sent_is_accepted)),
     Mutant("bounce-ignored", "a warning that came back still counts", replace(_C, after_receipt=_bounces_ignored)),
     Mutant("double-round", "a warning may be ordered again", replace(_C, after_intent=_warns_again)),
-    Mutant("intents-not-unique", "every look makes a new intent", replace(_C, intend=_new_each_time)),
+    Mutant("intents-not-unique", "every look makes a new removal", replace(_C, intend=_new_each_time)),
     Mutant("intent-not-rechecked", "what was once decided is done", replace(_C, guard=_guard_asleep)),
     Mutant("halt-ignored", "a halted campaign goes on", replace(_C, case_of=_deadline_without_halt)),
     Mutant("unknown-is-affected", "who cannot be read is vulnerable", replace(_C, case_of=_unknown_is_affected)),
@@ -191,19 +188,11 @@ def hunt(name: str, seeds: int) -> Verdict:
     """Run campaigns on a planted fault until an invariant finds it."""
     mutant = next(each for each in MUTANTS if each.name == name)
     for seed in range(1, seeds + 1):
-        found = judge(mutant.core, seed)
+        found = live(seed, mutant.core).violations
         if found:
             first = found[0]
             return Verdict(name, mutant.what, first.invariant, first.what, seed, seed, mutant.masked_by)
     return Verdict(name, mutant.what, "", "", 0, seeds, mutant.masked_by)
-
-
-def judge(core: Core, seed: int) -> list[Violation]:
-    """Run one campaign and judge it."""
-    scenario = SCENARIOS[list(Name)[seed % len(Name)]]
-    return violations(
-        run(squeezed(scenario, _DAYS), _DEVICES, _DAYS, seed, core=core, managed_share=_MANAGED)
-    )
 
 
 def hunt_all(seeds: int, jobs: int = 0) -> Iterator[Verdict]:

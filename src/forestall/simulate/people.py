@@ -7,16 +7,14 @@ from datetime import datetime, timedelta
 from forestall.domain.action import Action
 from forestall.domain.approval import Matter, Request, refusal
 from forestall.domain.brakes import set_hash
-from forestall.domain.campaign import Campaign, Kind, Phase, Step
+from forestall.domain.campaign import Campaign, Kind, Phase, Step, resume
 from forestall.domain.device import DeviceId
 from forestall.domain.events import Event, EventKind
 from forestall.domain.level import Level
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import DAY, HOUR, MINUTE
-from forestall.domain.record import Record
 from forestall.domain.remediation import RemediationId
-from forestall.simulate.company import Company
-from forestall.simulate.memory import Key, Tables
+from forestall.simulate.replay import replay
 from forestall.simulate.scenario import Scenario
 from forestall.simulate.server import Server
 from forestall.simulate.timeline import Timeline
@@ -24,29 +22,6 @@ from forestall.simulate.world import World, begin
 
 PATCH = CampaignId("patch")
 PACK = CampaignId("service-pack")
-
-
-def records_of(company: Company, campaign: CampaignId, tables: Tables) -> dict[Key, Record]:
-    """Make the records that a campaign begins with; what the network knows of a machine comes along."""
-    known = {device: record for (_, device), record in tables.records.items()}
-    found: dict[Key, Record] = {}
-    for device in company.devices:
-        old = known.get(device.id)
-        found[campaign, device.id] = Record(
-            device.id, device.site, device.managed, bool(device.owner), device.protected,
-            seen_at=old.seen_at if old else None, heard_at=old.heard_at if old else None,
-        )  # fmt: skip
-    return found
-
-
-def halted(campaign: Campaign, why: str, at: datetime) -> Campaign:
-    """Stop a campaign."""
-    return replace(campaign, halted_at=at, halted_because=why)
-
-
-def resumed(campaign: Campaign) -> Campaign:
-    """Let a campaign go on."""
-    return replace(campaign, halted_at=None, halted_because="")
 
 
 @dataclass(slots=True)
@@ -87,7 +62,7 @@ class Staff:
             published_at, rated_at, rated_at + HOUR,
         )  # fmt: skip
         begin(self.world, id)
-        tables.records.update(records_of(self.world.company, id, tables))
+        tables.enlist(self.world.company.devices, id)
         self.server.memory.outside.started[id] = campaign
         self.server.change(campaign, Event(EventKind.CAMPAIGN_STARTED, "kim", id, id))
 
@@ -144,8 +119,6 @@ class Staff:
         server, tables = self.server, self.server.memory.tables
         if server.memory.unreplayed:
             if self.timeline.chance(0.2):
-                from forestall.simulate.replay import replay
-
                 server.memory.write(
                     [Event(EventKind.REPLAYED, "kim", "database", paragraph="A12")], self.timeline.now
                 )
@@ -165,7 +138,7 @@ class Staff:
         tables = self.server.memory.tables
         tables.resumed_at[id] = self.timeline.now
         self.server.change(
-            resumed(tables.campaigns[id]), Event(EventKind.RESUMED, "kim", id, id, paragraph="A7")
+            resume(tables.campaigns[id]), Event(EventKind.RESUMED, "kim", id, id, paragraph="A7")
         )
         self.server.history.sometimes["a halted campaign went on"] += 1
 
@@ -177,7 +150,7 @@ class Staff:
             for key, (held, since) in memory.held.items()
             if held.intent.action is Action.QUARANTINE
             and held.brake.startswith("removals")
-            and now - since > 20 * MINUTE
+            and now - since > 5 * MINUTE
         ]
         if not waiting or not self.timeline.chance(0.5):
             return

@@ -3,15 +3,14 @@
 from datetime import datetime
 
 from forestall.domain.action import Action
-from forestall.domain.campaign import Step, take
+from forestall.domain.campaign import Step, halt, resume, take
 from forestall.domain.device import DeviceId
 from forestall.domain.events import Entry, EventKind
 from forestall.domain.intent import intent_of
 from forestall.domain.order import CampaignId
 from forestall.domain.record import Outcome, Receipt
+from forestall.simulate.hands import CARRIED_OUT
 from forestall.simulate.memory import Deed, Memory, Stored, key_of
-from forestall.simulate.people import halted, records_of, resumed
-from forestall.simulate.scheduler import CARRIED_OUT
 from forestall.simulate.server import Server
 
 
@@ -34,16 +33,16 @@ def _bring_back(server: Server, entry: Entry) -> None:
     if event.kind is EventKind.CAMPAIGN_STARTED and campaign is None:
         started = memory.outside.started[CampaignId(event.campaign)]
         tables.campaigns[started.id] = started
-        tables.records.update(records_of(server.world.company, started.id, tables))
+        tables.enlist(server.shared.world.company.devices, started.id)
     elif campaign is None:
         return
     elif event.kind is EventKind.PHASE_CHANGED:
         moved = take(campaign, Step(str(body["step"])), entry.at)
         tables.campaigns[campaign.id] = moved or campaign
     elif event.kind is EventKind.HALTED:
-        tables.campaigns[campaign.id] = halted(campaign, str(body["why"]), entry.at)
+        tables.campaigns[campaign.id] = halt(campaign, str(body["why"]), entry.at)
     elif event.kind is EventKind.RESUMED:
-        tables.campaigns[campaign.id] = resumed(campaign)
+        tables.campaigns[campaign.id] = resume(campaign)
         tables.resumed_at[campaign.id] = entry.at
     elif event.kind is EventKind.EXEMPTED:
         key = (campaign.id, DeviceId(event.subject))

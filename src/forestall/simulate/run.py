@@ -1,14 +1,16 @@
 """One simulated run: a company, a scenario, a seed; the storm, then the calm; the same seed gives the same trace."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from random import Random
 
 from forestall.domain.campaign import Step
-from forestall.domain.policy import DAY, MINUTE, Policy
-from forestall.simulate import agent
-from forestall.simulate.company import Company, make_company
+from forestall.domain.metrics import Standing, standing
+from forestall.domain.policy import DAY, HOUR, MINUTE, Policy
+from forestall.simulate import agent, life
+from forestall.simulate.company import Company
 from forestall.simulate.core import Core
 from forestall.simulate.desk import Desk
 from forestall.simulate.faults import Faults, draw_faults, no_faults
@@ -23,6 +25,17 @@ from forestall.simulate.world import World
 
 CALM_SHARE = 0.28
 """The last part of a run is calm; liveness is judged at its end."""
+_MEASURED_EVERY = 4 * HOUR
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """How the first campaign stands at one instant, in truth and as the server knows."""
+
+    at: datetime
+    vulnerable: int
+    """Machines that truly are."""
+    known: Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,64 +49,47 @@ class Run:
     world: World
     server: Server
     history: History
-    curve: tuple["Point", ...]
+    curve: tuple[Point, ...]
+    """Empty where nobody watched."""
     trace_hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """The truth and what the server knows of it, at one instant."""
-
-    at: datetime
-    managed_open: int
-    unmanaged_open: int
 
 
 def run(
     scenario: Scenario,
-    devices: int,
+    company: Company,
     days: float,
     seed: int,
     *,
     core: Core | None = None,
     stormy: bool = True,
-    managed_share: float = 0.8,
+    watch: Callable[[datetime], None] | None = None,
 ) -> Run:
-    """Let a company live through a scenario."""
+    """Let a company live through a scenario; `watch` is told the time once a simulated day."""
     timeline, history = Timeline(seed), History()
-    begins = timeline.now
-    ends = begins + DAY * days
-    company = make_company(devices, seed, managed_share)
+    begins, ends = timeline.now, timeline.now + DAY * days
     tested_after = timeline.seconds(20 * 3600, 40 * 3600)
-    faults = _faults(scenario, begins + tested_after, ends, seed) if stormy else no_faults(ends)
+    calm_at = ends - (ends - begins) * CALM_SHARE
+    enforced_at = begins + tested_after + (scenario.imminent_after or scenario.voluntary_period)
+    faults = _faults(seed, calm_at, enforced_at) if stormy else no_faults(calm_at)
     server, world = _assemble(company, faults, timeline, history, core or Core())
-    world.populate()
+    life.populate(world)
     Staff(timeline, world, server, scenario).begin(tested_after)
     _unleash(faults, timeline, world, server)
     curve: list[Point] = []
-    timeline.after(timedelta(), _measure, timeline, world, curve)
-    if stormy:
-        timeline.at(faults.calm_at, _calm, world)
-    timeline.run(ends)
+    timeline.after(timedelta(), _measure, server, world, curve if watch else None)
+    timeline.at(calm_at, _calm, world)
+    while timeline.now < ends:
+        timeline.run(min(ends, timeline.now + DAY))
+        if watch:
+            watch(timeline.now)
     _close_books(world)
-    return Run(
-        seed,
-        scenario,
-        begins,
-        ends,
-        world,
-        server,
-        history,
-        tuple(curve),
-        _trace(timeline, server.memory, history),
-    )
+    trace_hash = _trace(timeline, server.memory, history)
+    return Run(seed, scenario, begins, ends, world, server, history, tuple(curve), trace_hash)
 
 
-def _faults(scenario: Scenario, distributed_at: datetime, ends: datetime, seed: int) -> Faults:
-    calm_at = ends - (ends - BEGINNING) * CALM_SHARE
-    period = scenario.imminent_after or scenario.voluntary_period
-    enforced_at = max(BEGINNING, min(distributed_at + period, calm_at - DAY))
-    return draw_faults(Random(f"faults {seed}"), BEGINNING, calm_at, enforced_at)  # noqa: S311 - repeatable
+def _faults(seed: int, calm_at: datetime, enforced_at: datetime) -> Faults:
+    crowded_at = max(BEGINNING, min(enforced_at, calm_at - DAY))
+    return draw_faults(Random(f"faults {seed}"), BEGINNING, calm_at, crowded_at)  # noqa: S311 - repeatable
 
 
 def _assemble(
@@ -159,18 +155,18 @@ def _calm(world: World) -> None:
         machine.skew = timedelta()
         if not (machine.on and machine.connected):
             machine.on = True
-            world.knock(machine)
+            life.knock(world, machine)
 
 
-def _measure(timeline: Timeline, world: World, curve: list[Point]) -> None:
-    open_ones = [
-        machine.device.managed
-        for machine in world.machines.values()
-        if any(not truth.clean for name, truth in machine.truths.items() if name == PATCH)
-    ]
-    managed = sum(open_ones)
-    curve.append(Point(timeline.now, managed, len(open_ones) - managed))
-    timeline.after(4 * 60 * MINUTE, _measure, timeline, world, curve)
+def _measure(server: Server, world: World, curve: list[Point] | None) -> None:
+    world.timeline.after(_MEASURED_EVERY, _measure, server, world, curve)
+    if curve is None:
+        return
+    tables, now = server.memory.tables, world.now
+    vulnerable = sum(not machine.truths[PATCH].clean for machine in world.machines.values())
+    mine = [record for (campaign, _), record in tables.records.items() if campaign == PATCH]
+    known = standing(mine, tables.campaigns[PATCH], now, server.memory.policy)
+    curve.append(Point(now, vulnerable, known))
 
 
 def _close_books(world: World) -> None:

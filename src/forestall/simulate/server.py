@@ -1,22 +1,18 @@
 """The server of the made-up company: it hears machines, answers them, and keeps two schedulers of which one acts."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from forestall.domain.action import Action
 from forestall.domain.brakes import halt_reason
-from forestall.domain.campaign import Campaign, Phase, Step, due, take
-from forestall.domain.device import DeviceId, SiteId
+from forestall.domain.campaign import Campaign, Phase, Step, due, halt, take
 from forestall.domain.events import Event, EventKind
-from forestall.domain.intent import Intent
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import HOUR, MINUTE
-from forestall.simulate import agent
 from forestall.simulate.core import Core
 from forestall.simulate.history import History
-from forestall.simulate.memory import IntentKey, Key, Lease, Memory, Tables
+from forestall.simulate.memory import Key, Lease, Memory, Tables
 from forestall.simulate.scheduler import Scheduler
+from forestall.simulate.shared import Shared
 from forestall.simulate.timeline import Timeline
 from forestall.simulate.world import World
 
@@ -28,9 +24,10 @@ PATROL_EVERY = 10 * MINUTE
 
 
 class Server:
-    """The whole server: agents' desk, schedulers, the memory they share."""
+    """The whole server: its schedulers, the memory they share, and what befalls it."""
 
-    world: World
+    shared: Shared
+    schedulers: tuple[Scheduler, Scheduler]
 
     def __init__(self, timeline: Timeline, memory: Memory, core: Core, history: History) -> None:
         self.timeline = timeline
@@ -38,52 +35,30 @@ class Server:
         self.core = core
         self.history = history
         self.up = True
-        self.sites: Mapping[SiteId, int] = {}
-        self.fleet = 0
-        self.protected: frozenset[DeviceId] = frozenset()
-        self.schedulers = (Scheduler("scheduler-a", self), Scheduler("scheduler-b", self))
-        self.held_time: dict[Key, timedelta] = {}
-        """How long a brake held a removal that is on its way now."""
         self._stop_until: datetime | None = None
         self._tick_at: datetime | None = None
         self._ticked_at = timeline.now
 
     def open_for(self, world: World) -> None:
         """Begin to serve a world."""
-        self.world = world
         devices = world.company.devices
-        self.sites, self.fleet = world.company.site_sizes, len(devices)
-        self.protected = frozenset(device.id for device in devices if device.protected)
+        self.shared = Shared(
+            self.timeline, self.memory, self.core, self.history, world,
+            sites=world.company.site_sizes,
+            fleet=len(devices),
+            protected=frozenset(device.id for device in devices if device.protected),
+            grasp=self._in_hand,
+        )  # fmt: skip
+        self.schedulers = (Scheduler("scheduler-a", self.shared), Scheduler("scheduler-b", self.shared))
         self._take_over(self.schedulers[0])
         self.timeline.after(PATROL_EVERY, self._patrol)
-
-    def observing(self) -> str:
-        """Say why only harmless things may happen; empty where everything may."""
-        return self.core.observing(self.memory.tables.head, self.memory.outside.head)
-
-    # -- what others carry out --------------------------------------------------------------------------------
-
-    def hand_on(self, intent: Intent) -> None:
-        """Let staff and agents know of an intent that is theirs."""
-        if intent.action is Action.HELP:
-            self.world.help(intent.device)
-        elif intent.action is Action.TELL:
-            self.world.tell(intent.device, intent.campaign)
-        elif intent.action is Action.INSTALL and intent.rule == "install-now":
-            machine = self.world.machines[intent.device]
-            if machine.speaks:
-                self.timeline.after(self.timeline.seconds(2, 40), agent.wake, self.world, machine)
-
-    def held_for(self, key: IntentKey) -> timedelta:
-        """Say how long the caps held a removal."""
-        return self.held_time.pop((key.campaign, key.device), timedelta())
 
     # -- campaigns --------------------------------------------------------------------------------------------
 
     def change(self, campaign: Campaign, event: Event) -> None:
         """Keep a campaign's change, its ledger entry, and the truth of it."""
         self.memory.change_campaign(campaign, event, self.timeline.now)
-        self.world.campaigns[campaign.id] = campaign
+        self.shared.world.campaigns[campaign.id] = campaign
         self.wake()
 
     def step(self, id: CampaignId, step: Step, actor: str) -> bool:  # noqa: A002 - the campaign's
@@ -98,7 +73,7 @@ class Server:
         """Stop a campaign whose installs fail or whose machines fall silent (A7)."""
         tables, now = self.memory.tables, self.timeline.now
         campaign = tables.campaigns[id]
-        if campaign.halted_at is not None or campaign.phase is not Phase.ENFORCING or self.observing():
+        if campaign.halted_at is not None or campaign.phase is not Phase.ENFORCING or self.shared.observing():
             return
         since = tables.resumed_at.get(id, campaign.handed_over_at)
         mine = [record for (name, _), record in tables.records.items() if name == id]
@@ -115,8 +90,8 @@ class Server:
     def halt(self, id: CampaignId, why: str, actor: str) -> None:  # noqa: A002
         """Stop a campaign (A7)."""
         campaign = self.memory.tables.campaigns[id]
-        halted = replace(campaign, halted_at=self.timeline.now, halted_because=why)
-        self.change(halted, Event(EventKind.HALTED, actor, id, id, "halted", "A7", {"why": why}))
+        stopped = halt(campaign, why, self.timeline.now)
+        self.change(stopped, Event(EventKind.HALTED, actor, id, id, "halted", "A7", {"why": why}))
 
     # -- schedulers -------------------------------------------------------------------------------------------
 
@@ -140,7 +115,7 @@ class Server:
             return
         for campaign in list(self.memory.tables.campaigns.values()):
             step = due(campaign, self.timeline.now)
-            if step is not None and not self.observing():
+            if step is not None and not self.shared.observing():
                 self.step(campaign.id, step, "forestall")
         leader.look()
         self.wake()
@@ -151,11 +126,11 @@ class Server:
             return None
         lease, now = self.memory.lease, self.timeline.now
         for scheduler in self.schedulers:
-            if scheduler.name == lease.holder and scheduler.stopped_until is None:
+            if scheduler.process.name == lease.holder and scheduler.process.stopped_until is None:
                 return scheduler
         if lease.until is not None and now < lease.until:
             return None
-        free = next((s for s in self.schedulers if s.stopped_until is None), None)
+        free = next((s for s in self.schedulers if s.process.stopped_until is None), None)
         if free is not None:
             self.history.sometimes["the other scheduler took over"] += 1
             self._take_over(free)
@@ -165,11 +140,11 @@ class Server:
         """Look at everything and carry out all that is open: the tables have changed below the scheduler."""
         leader = self._leader()
         if leader is not None:
-            leader.start(leader.epoch)
+            leader.start(leader.process.epoch)
         self.wake()
 
     def _take_over(self, scheduler: Scheduler) -> None:
-        self.memory.lease = Lease(scheduler.name, self.memory.lease.epoch + 1)
+        self.memory.lease = Lease(scheduler.process.name, self.memory.lease.epoch + 1)
         scheduler.start(self.memory.lease.epoch)
         self.wake()
 
@@ -181,8 +156,8 @@ class Server:
             return
         self.up = False
         for scheduler in self.schedulers:
-            scheduler.life += 1
-            scheduler.stopped_until = None
+            scheduler.process.life += 1
+            scheduler.process.stopped_until = None
         self.timeline.after(down, self.start)
 
     def start(self) -> None:
@@ -195,7 +170,7 @@ class Server:
         """The scheduler that acts will be stopped in the middle of the next work that it takes in hand."""
         self._stop_until = until
 
-    def in_hand(self) -> None:
+    def _in_hand(self) -> None:
         """A scheduler has something in hand: now it can be stopped where it hurts."""
         leader, until = self._leader(), self._stop_until
         if until is None or leader is None or self.timeline.chance(0.5):
@@ -203,14 +178,14 @@ class Server:
         self._stop_until = None
         if until <= self.timeline.now + 2 * _LEASE:
             until = self.timeline.now + self.timeline.seconds(90, 900)
-        leader.stopped_until = until
+        leader.process.stopped_until = until
         self.memory.lease = replace(self.memory.lease, until=self.timeline.now + _LEASE)
         self.timeline.at(until, self._resume, leader)
         self.timeline.after(_LEASE + _TICK, self.wake_now)
 
     def _resume(self, scheduler: Scheduler) -> None:
-        scheduler.stopped_until = None
-        if self.memory.lease.holder == scheduler.name:
+        scheduler.process.stopped_until = None
+        if self.memory.lease.holder == scheduler.process.name:
             self.memory.lease = replace(self.memory.lease, until=None)
 
     def wake_now(self) -> None:
@@ -221,8 +196,8 @@ class Server:
     def restore(self, backup: Tables, down: timedelta) -> None:
         """Somebody puts an older database back; the ledger outside knows better."""
         self.kill(down)
-        self.memory.restore(backup)
-        self.held_time.clear()
+        self.memory.restore(backup, self.timeline.now)
+        self.shared.held_time.clear()
         self.memory.write(
             [Event(EventKind.RESTORED, "operator", "database", paragraph="A12")], self.timeline.now
         )
@@ -232,9 +207,9 @@ class Server:
     def _patrol(self) -> None:
         """Read the ports with our mark back, adopt or correct (R15), and look whether a campaign must halt."""
         self.timeline.after(PATROL_EVERY, self._patrol)
-        if self._leader() is None or not self.world.switches.reachable:
+        if self._leader() is None or not self.shared.world.switches.reachable:
             return
-        ports = self.core.read_ports(self.world.switches.closed.keys())
+        ports = self.core.read_ports(self.shared.world.switches.closed.keys())
         off = self.memory.tables.off
         if ports is not None and (ports or off):
             read = {(campaign, device) for device, campaign in ports}

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
+from psycopg.errors import UniqueViolation
 from sqlalchemy import Connection, Interval, Row, and_, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -59,8 +60,7 @@ def order(con: Connection, lease: Lease, intents: Sequence[Intent], now: datetim
     """
     if not holds(con, lease):
         raise LeaseLostError(f"{lease.holder} no longer holds {lease.name}: another scheduler took over.")
-    new = unordered(con, intents)
-    copy_in(con, table, _COLUMNS, (_row(intent, now) for intent in new))
+    new = _put(con, intents, now)
     by_mark = defaultdict[tuple[CampaignId, str], list[DeviceId]](list)
     for intent in new:
         if column := INTENT_MARKS.get(intent.action):
@@ -156,6 +156,17 @@ def load(con: Connection, now: datetime) -> Load:
         forced_in_minute=forced_in_minute,
         protected=frozenset(map(DeviceId, protected)),
     )
+
+
+def _put(con: Connection, intents: Sequence[Intent], now: datetime) -> list[Intent]:
+    """Put intents on record. Hardly ever was one ordered before, so that is asked only when the key says so."""
+    try:
+        with con.begin_nested():
+            copy_in(con, table, _COLUMNS, (_row(intent, now) for intent in intents))
+    except UniqueViolation:
+        intents = unordered(con, intents)
+        copy_in(con, table, _COLUMNS, (_row(intent, now) for intent in intents))
+    return list(intents)
 
 
 def _known(con: Connection, intents: Sequence[Intent]) -> set[tuple[object, ...]]:
