@@ -51,6 +51,11 @@ def test_two_of_three_holders_approve_and_the_third_is_not_needed(company: Offic
     assert third.public_key.keyid not in folder.newest(Role.REMEDIATIONS).decode()
 
 
+def test_a_folder_that_is_none_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no travelling folder"):
+        Folder(tmp_path).asked()
+
+
 def test_one_holder_cannot_sign_twice(company: Office, folder: Folder) -> None:
     first = company.keys(Role.REMEDIATIONS)[0]
     assert len(folder.sign([first, first])) == 1

@@ -97,6 +97,8 @@ def _answer(connection: socket.socket, signer: Signer, now: datetime) -> Done | 
         return Trouble(f"not a request: {str(error)[:300]}")
     except (ForestallError, OSError) as error:
         return Trouble(str(error))
+    except Exception as error:  # noqa: BLE001 - the signer must not stop for a fault in one request
+        return Trouble(f"a fault of the signer's own: {type(error).__name__}: {error}")
 
 
 def _read(connection: socket.socket) -> bytes:

@@ -90,6 +90,7 @@ class Folder:
 
     def asked(self) -> list[Asked]:
         """Say what is asked for, role by role; every paper is read, not its name only."""
+        self._current(Role.ROOT)
         return [
             Asked(role, tuple(self._changes(role)), self._missing(role))
             for role in _SIGNED_BY_PEOPLE
@@ -127,13 +128,22 @@ class Folder:
 
     def newest(self, role: Role) -> bytes:
         """Read a role's metadata as asked for, else as in force."""
-        return self._next(role) or (self.path / "current" / f"{role}.json").read_bytes()
+        return self._next(role) or self._current(role)
 
     def _ask(self, role: Role, files: Mapping[str, bytes], now: datetime) -> None:
-        before = (self.path / "current" / f"{role}.json").read_bytes()
+        before = self._current(role)
         self.put(role, write_metadata(Metadata(make_papers(version_of(before) + 1, files, role, now))))
         for path, content in files.items():
             self._put(self.path / "next" / "files" / path, content)
+
+    def _current(self, role: Role) -> bytes:
+        path = self.path / "current" / f"{role}.json"
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise InputError(
+                f"{path}: {error.strerror}: no travelling folder; make one: forestall keys pack"
+            ) from None
 
     def _next(self, role: Role) -> bytes | None:
         path = self.path / "next" / f"{role}.json"
@@ -171,7 +181,7 @@ class Folder:
     def _delegators(self, role: Role) -> list[Root | Targets]:
         root = read_root(self.newest(Role.ROOT)).signed
         if role is Role.ROOT:
-            return [read_root((self.path / "current" / "root.json").read_bytes()).signed, root]
+            return [read_root(self._current(Role.ROOT)).signed, root]
         return [root] if role is Role.TARGETS else [read_targets(self.newest(Role.TARGETS)).signed]
 
     def _keyids(self, role: Role) -> set[str]:
