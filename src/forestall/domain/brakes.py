@@ -107,6 +107,7 @@ class _Gauge:
         self._policy = policy
         self._raised = raised
         self.spent = 0
+        self._pace = pace_of(policy, load.fleet, imminent=campaign.imminent_at is not None)
         self._forced = load.forced_in_minute
         self._in_minute = load.removed_in_minute
         self._in_hour = load.removed_in_hour
@@ -122,7 +123,7 @@ class _Gauge:
                 return ""
 
     def _install(self, intent: Intent) -> str:
-        if force_at(self._campaign, intent.device, self._load.fleet, self._policy) > self._now:
+        if _opens_at(self._campaign, intent.device, self._pace) > self._now:
             return "wave"
         if self._forced >= max(10, int(self._load.fleet * self._policy.installs_a_minute_share)):
             return "installs-a-minute"
@@ -163,9 +164,12 @@ def position_of(remediation: RemediationId, device: DeviceId) -> float:
 
 def force_at(campaign: Campaign, device: DeviceId, fleet: int, policy: Policy) -> datetime:
     """Say when a machine's forced wave opens: at the deadline for the canaries, a bake later for each wave (A8)."""
+    return _opens_at(campaign, device, pace_of(policy, fleet, imminent=campaign.imminent_at is not None))
+
+
+def _opens_at(campaign: Campaign, device: DeviceId, pace: Sequence[Wave]) -> datetime:
     if campaign.deadline_at is None:
         raise ValueError(f"{campaign.id} has no deadline yet")
-    pace = pace_of(policy, fleet, imminent=campaign.imminent_at is not None)
     return campaign.deadline_at + wait_of(pace, position_of(campaign.remediation, device))
 
 
