@@ -59,6 +59,7 @@ class TrustPlace:
         shutil.rmtree(half_made, ignore_errors=True)
         held = hold(half_made, lambda _: word.encode(), now, caps, development=True)
         half_made.chmod(0o700)
+        (half_made / _WORD).touch(mode=0o600)
         (half_made / _WORD).write_text(f"{word}\n")
         half_made.rename(self.folder)
         return replace(held, folder=self.folder, keys=tuple(sorted(self.folder.rglob("*.pem"))))
