@@ -7,14 +7,21 @@ from random import Random
 import pytest
 
 from domain.made import ENFORCING, START, TESTING
+from forestall.domain.action import Action
 from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.events import Event, EventKind, verify
+from forestall.domain.intent import Intent
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import DAY, HOUR, MINUTE, Policy
+from forestall.domain.record import Record
 from forestall.simulate.company import make_company
+from forestall.simulate.core import Core
+from forestall.simulate.desk import Desk
 from forestall.simulate.faults import Faults, draw_faults, no_faults, within
-from forestall.simulate.memory import Memory
+from forestall.simulate.history import History
+from forestall.simulate.memory import Memory, Stored, key_of
 from forestall.simulate.process import Process
+from forestall.simulate.server import Server
 from forestall.simulate.switches import Switches
 from forestall.simulate.timeline import BEGINNING, Timeline
 
@@ -187,3 +194,28 @@ def test_a_killed_process_does_nothing_any_more_and_a_stopped_one_does_it_later(
 
 def test_without_faults_nothing_is_drawn():
     assert no_faults(START) == Faults(calm_at=START)
+
+
+def test_a_warning_that_comes_back_counts_no_more_even_after_a_hand_opened_the_port():
+    """A14: the port was opened at the switch, so the machine is in a new episode, but under the same warning."""
+    timeline, key = Timeline(1), (ENFORCING.id, ONE.id)
+    server = Server(timeline, Memory(Policy()), Core(), History())
+    server.memory.tables.campaigns[ENFORCING.id] = ENFORCING
+    warned = Record(ONE.id, ONE.site, managed=False, warning_at=START, warned_at=START + MINUTE, episode=1)
+    server.memory.tables.records[key] = warned
+    sent = Intent(ENFORCING.id, 1, ONE.id, Action.WARN, 0, ONE.site, "warn", "P6.3")
+    server.memory.tables.intents[key_of(sent)] = Stored(sent, START)
+    assert Desk(server).bounced(key_of(sent))
+    assert server.memory.tables.records[key].refused_at == BEGINNING
+
+
+def test_an_earlier_warning_that_comes_back_late_changes_nothing():
+    timeline, key = Timeline(1), (ENFORCING.id, ONE.id)
+    server = Server(timeline, Memory(Policy()), Core(), History())
+    server.memory.tables.campaigns[ENFORCING.id] = ENFORCING
+    warned_again = Record(ONE.id, ONE.site, managed=False, warning_at=START + DAY, warned_at=START + DAY)
+    server.memory.tables.records[key] = warned_again
+    sent = Intent(ENFORCING.id, 1, ONE.id, Action.WARN, 0, ONE.site, "warn", "P6.3")
+    server.memory.tables.intents[key_of(sent)] = Stored(sent, START)
+    assert Desk(server).bounced(key_of(sent))
+    assert server.memory.tables.records[key] == warned_again

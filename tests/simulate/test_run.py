@@ -16,7 +16,8 @@ from forestall.simulate.run import Run, run
 from forestall.simulate.scenario import SCENARIOS, Name, squeezed
 from forestall.simulate.soak import SOMETIMES, live, never_happened
 
-SEEDS = range(1, 13)
+SEEDS = (*range(1, 11), 224)
+"""224: a final warning came back after somebody had opened the port by hand, and still counted."""
 
 
 def trace(seed: int) -> str:

@@ -128,7 +128,7 @@ class Desk:
         record = self.server.memory.tables.records[key.campaign, key.device]
         receipt = Receipt(Outcome.REFUSED, self.server.timeline.now, "bounced")
         self.server.memory.write([concluded(stored.intent, receipt, "mail")], receipt.at)
-        if record.episode == key.round:
+        if record.warning_at == stored.at:  # an earlier warning's way back does not matter any more
             changed = self.server.core.after_receipt(record, Action.WARN, receipt)
             self.server.memory.put((key.campaign, key.device), changed, self.server.timeline.now)
             self.server.wake()
