@@ -11,6 +11,8 @@ from laboratory.office import Office
 
 from forestall.clock import utc_now
 from forestall.trust.documents import write
+from forestall.trust.metadata import read_root, signed_by
+from forestall.trust.roles import Role
 from trust.papers import ORDER, PATH, approve
 
 AGENT = Path(sys.executable).parent / "forestall-agent"
@@ -111,6 +113,22 @@ def test_what_is_wrong_ends_with_1_and_its_reason(
     assert reason in done.stderr
     assert "Traceback" not in done.stderr
     assert fetched(tmp_path) == []
+
+
+def test_a_repository_without_consistent_snapshots_is_read_by_plain_names(tmp_path: Path) -> None:
+    office = Office(tmp_path / "company", utc_now())
+    office.sign([ORDER], [approve(ORDER)], utc_now())
+    root = read_root(office.root).signed
+    root.consistent_snapshot = False
+    (tmp_path / "root.json").write_bytes(signed_by(root, office.keys(Role.ROOT)))
+    shelf = Shelf(tmp_path)
+    for role in Role:
+        shelf.forged[f"metadata/{role}.json"] = office.repository.newest(role)
+    shelf.forged[f"targets/{PATH}"] = write(ORDER)
+    with served(shelf):
+        begin(tmp_path, shelf)
+        assert run(tmp_path, shelf, "download").returncode == 0
+    assert fetched(tmp_path) == [write(ORDER)]
 
 
 def test_a_root_that_is_none_is_refused_without_asking_anybody(tmp_path: Path, shelf: Shelf) -> None:
