@@ -24,6 +24,8 @@ Word = Annotated[str, msgspec.Meta(max_length=256)]
 """A name, a version or an id; longer ones are refused."""
 Text = Annotated[str, msgspec.Meta(max_length=2_000)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+"""With a time zone: one without cannot be compared with any other."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
@@ -90,14 +92,14 @@ class OrderHint(msgspec.Struct, forbid_unknown_fields=True):
     """Which signed order concerns the machine; it can delay what the papers allow, never hasten it."""
 
     campaign: Word
-    offered_at: datetime
-    force_at: datetime
+    offered_at: Instant
+    force_at: Instant
 
 
 class CheckInAnswer(msgspec.Struct, forbid_unknown_fields=True):
     """What the server wants next, without authority: orders are signed files, found by these names."""
 
-    server_time: datetime
+    server_time: Instant
     send_inventory: bool
     next_check_seconds: Count
     published: Count

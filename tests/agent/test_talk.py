@@ -30,6 +30,14 @@ def ask(company: Company) -> protocol.CheckInAnswer | NoAnswer:
 ANSWERS = [
     pytest.param(200, {}, b"not json", "does not understand", id="no JSON"),
     pytest.param(200, {}, b'{"orders": 7}', "does not understand", id="wrong types"),
+    pytest.param(
+        200,
+        {},
+        b'{"server_time":"2026-11-24T08:00:00Z","send_inventory":false,"next_check_seconds":1,"published":1,"hints":'
+        b'[{"campaign":"c-1","offered_at":"2026-11-24T08:00:00","force_at":"2026-11-24T08:00:00Z"}]}',
+        "does not understand",
+        id="an instant without a time zone",
+    ),
     pytest.param(200, {}, b"[" * 100_000, "does not understand", id="nesting without end"),
     pytest.param(200, {}, b'{"a":"\xff\xfe"}', "does not understand", id="no UTF-8"),
     pytest.param(200, {}, b"x" * (5 << 20), "too much", id="more than an answer may be"),

@@ -56,6 +56,7 @@ REFUSED = [
     pytest.param({"product": "windows"}, "odd-name", id="a product that we do not know"),
     pytest.param({"verb": "run"}, "unknown-verb", id="a verb that nobody knows"),
     pytest.param({"rings": (WaveMessage(0.5, 0),)}, "no-waves", id="waves that never reach everybody"),
+    pytest.param({"deadline_at": NOW.replace(tzinfo=None)}, "no-zone", id="an instant without a time zone"),
     pytest.param({"deadline_at": NOW - 99 * HOUR}, "backwards", id="a deadline before its offer"),
 ]
 

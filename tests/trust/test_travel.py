@@ -120,6 +120,13 @@ def test_a_paper_swapped_after_signing_is_not_adopted(company: Office, folder: F
         signer(company).adopt(metadata, {}, NOW)
 
 
+def test_a_file_that_nobody_signed_is_not_taken_along(company: Office, folder: Folder) -> None:
+    folder.sign(company.keys(Role.REMEDIATIONS))
+    metadata, files = folder.contents()
+    signer(company).adopt(metadata, {**files, "../../offline/evil.json": b"{}"}, NOW)
+    assert list(company.folder.rglob("*evil*")) == []
+
+
 def test_what_was_adopted_already_is_not_adopted_again(company: Office, folder: Folder) -> None:
     folder.sign(company.keys(Role.REMEDIATIONS))
     signer(company).adopt(*folder.contents(), NOW)

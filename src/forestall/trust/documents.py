@@ -1,7 +1,7 @@
 """The signed papers on the wire: parsed once with every limit in the type, then values of `domain.authority`."""
 
 import re
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -11,7 +11,7 @@ from forestall.domain.brakes import Wave
 from forestall.domain.order import CampaignId
 from forestall.domain.remediation import RemediationId
 from forestall.domain.version import dpkg_key
-from forestall.protocol import Count, Text, Word
+from forestall.protocol import Count, Instant, Text, Word
 
 PRODUCT = "debian"
 """Whose packages an update is made of; other products get their own readers."""
@@ -43,8 +43,8 @@ class RemediationDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     release: Word
     source: Word
     version: Word
-    approved_at: datetime
-    force_from: datetime
+    approved_at: Instant
+    force_from: Instant
     pace: Waves
     advisories: Annotated[tuple[Word, ...], msgspec.Meta(max_length=1_000)] = ()
     """What it closes, for people."""
@@ -57,8 +57,8 @@ class ImminentDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     release: Word
     source: Word
     version: Word
-    declared_at: datetime
-    deadline_at: datetime
+    declared_at: Instant
+    deadline_at: Instant
     pace: Waves
     reason: Text
 
@@ -73,9 +73,9 @@ class OrderDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     release: Word
     source: Word
     version: Word
-    offered_at: datetime
-    deadline_at: datetime
-    expires_at: datetime
+    offered_at: Instant
+    deadline_at: Instant
+    expires_at: Instant
     rings: Waves
     restart: Restart
     level: Word

@@ -88,7 +88,7 @@ class Signer:
         refused: list[Refused] = []
         expires_at = expiry(Role.ORDERS, now)
         # Those signed before come first: a new order never pushes out one that machines already hold.
-        for order in sorted(wanted, key=lambda each: (each.campaign not in self._memory, each.deadline_at)):
+        for order in sorted(wanted, key=lambda each: each.campaign not in self._memory):
             paper = msgspec.structs.replace(order, expires_at=expires_at)
             why, plan = self._examined(paper, papers, plans.values(), now)
             if why or order.campaign in kept:
@@ -111,8 +111,14 @@ class Signer:
         root, targets = delegators(self.repository, metadata)
         for role in ONLINE:
             self._signers(role, targets if role is Role.ORDERS else root)
-        for path, content in files.items():
-            self.repository.put_target(path, content)
+        named = {
+            path
+            for role in SHAPES
+            if role in metadata
+            for path in read_targets(metadata[role]).signed.targets
+        }
+        for path in named:  # of what was sent, only what people signed
+            self.repository.put_target(path, files[path])
         for role, content in metadata.items():
             self.repository.put_metadata(role, version_of(content), content)
         orders = self.repository.files_of(self.repository.newest(Role.ORDERS))
