@@ -29,6 +29,16 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 
+def in_this_age(*instants: datetime) -> None:
+    """Refuse instants so far away that adding to them, or showing them, would fail.
+
+    Raises:
+        ValueError: one lies before 2000 or after 2199; while a message is parsed, it is refused with that.
+    """
+    if not all(2000 <= at.year < 2200 for at in instants):
+        raise ValueError("an instant before 2000 or after 2199")
+
+
 class EnrolRequest(msgspec.Struct, forbid_unknown_fields=True):
     """A machine asks to be managed, with a token that somebody gave it."""
 
@@ -95,6 +105,9 @@ class OrderHint(msgspec.Struct, forbid_unknown_fields=True):
     offered_at: Instant
     force_at: Instant
 
+    def __post_init__(self) -> None:
+        in_this_age(self.offered_at, self.force_at)
+
 
 class CheckInAnswer(msgspec.Struct, forbid_unknown_fields=True):
     """What the server wants next, without authority: orders are signed files, found by these names."""
@@ -105,6 +118,9 @@ class CheckInAnswer(msgspec.Struct, forbid_unknown_fields=True):
     published: Count
     """Version of the newest timestamp: a mirror behind it is passed over."""
     hints: Annotated[list[OrderHint], msgspec.Meta(max_length=MAX_ORDERS)]
+
+    def __post_init__(self) -> None:
+        in_this_age(self.server_time)
 
 
 class PackageEntry(msgspec.Struct, forbid_unknown_fields=True, array_like=True):

@@ -38,6 +38,13 @@ ANSWERS = [
         "does not understand",
         id="an instant without a time zone",
     ),
+    pytest.param(
+        200,
+        {},
+        b'{"server_time":"9999-12-31T23:59:59Z","send_inventory":false,"next_check_seconds":1,"published":1,"hints":[]}',
+        "does not understand",
+        id="the end of time",
+    ),
     pytest.param(200, {}, b"[" * 100_000, "does not understand", id="nesting without end"),
     pytest.param(200, {}, b'{"a":"\xff\xfe"}', "does not understand", id="no UTF-8"),
     pytest.param(200, {}, b"x" * (5 << 20), "too much", id="more than an answer may be"),

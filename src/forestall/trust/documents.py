@@ -11,7 +11,7 @@ from forestall.domain.brakes import Wave
 from forestall.domain.order import CampaignId
 from forestall.domain.remediation import RemediationId
 from forestall.domain.version import dpkg_key
-from forestall.protocol import Count, Instant, Text, Word
+from forestall.protocol import Count, Instant, Text, Word, in_this_age
 
 PRODUCT = "debian"
 """Whose packages an update is made of; other products get their own readers."""
@@ -30,7 +30,7 @@ class WaveMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A share of the fleet, 0 to 1, and the seconds after the deadline from which it is forced."""
 
     share: Annotated[float, msgspec.Meta(gt=0, le=1)]
-    after_seconds: Count
+    after_seconds: Annotated[int, msgspec.Meta(ge=0, le=366 * 86_400)]
 
 
 Waves = Annotated[tuple[WaveMessage, ...], msgspec.Meta(min_length=1, max_length=32)]
@@ -49,6 +49,9 @@ class RemediationDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     advisories: Annotated[tuple[Word, ...], msgspec.Meta(max_length=1_000)] = ()
     """What it closes, for people."""
 
+    def __post_init__(self) -> None:
+        in_this_age(self.approved_at, self.force_from)
+
 
 class ImminentDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An imminent threat: the deadline of an update moves forward."""
@@ -61,6 +64,9 @@ class ImminentDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deadline_at: Instant
     pace: Waves
     reason: Text
+
+    def __post_init__(self) -> None:
+        in_this_age(self.declared_at, self.deadline_at)
 
 
 class OrderDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,6 +86,9 @@ class OrderDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     restart: Restart
     level: Word
     texts: Annotated[dict[str, Text], msgspec.Meta(max_length=8)]
+
+    def __post_init__(self) -> None:
+        in_this_age(self.offered_at, self.deadline_at, self.expires_at)
 
 
 def read(content: bytes, shape: type[Paper]) -> Paper | str:
