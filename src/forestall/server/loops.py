@@ -46,6 +46,7 @@ class Clockwork:
         self._clock = clock
         self._every_seconds = every_seconds
         self._publish = publish
+        self._unsigned = ""
         self._holder = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._lease: Lease | None = None
         self._wake = threading.Event()
@@ -86,11 +87,15 @@ class Clockwork:
 
     def _sign(self, now: datetime) -> None:
         """Have the orders signed; without a signer machines go on with their last valid ones."""
+        why = ""
         try:
             if self._publish is not None:
                 self._publish(now)
         except SignerError as error:
-            _log.warning("orders are not signed", why=str(error))
+            why = str(error)
+        if why and why != self._unsigned:
+            _log.warning("orders are not signed", why=why)
+        self._unsigned = why
 
     def _run(self) -> None:
         while not self._stop.is_set():
