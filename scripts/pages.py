@@ -14,12 +14,20 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = ROOT / "docs" / "commands.md"
 PROCESS = ROOT / "docs" / "process.md"
 PROGRAMS = (("forestall", "forestall.cli.main"), ("forestall-agent", "forestall.agent.main"))
+EXIT_CODES = (
+    "Every command ends with 0 when it did what was asked, with 1 when it could not or found trouble (one sentence on "
+    "standard error), with 2 when it was not understood, with 130 after Ctrl-C."
+)
 BEGIN, END = "<!-- rules:begin -->", "<!-- rules:end -->"
 
 
 def commands_page() -> str:
     """Describe every command of both programs, from the programs themselves."""
-    parts = ["# Commands", "Written by `scripts/pages.py` from the programs; do not edit it here."]
+    parts = [
+        "# Commands",
+        "Written by `scripts/pages.py` from the programs; do not edit it here.",
+        EXIT_CODES,
+    ]
     for program, module in PROGRAMS:
         parts += described(program, typer.main.get_command(import_module(module).app))
     return "\n\n".join(parts) + "\n"

@@ -20,13 +20,15 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_PACKAGES = 50_000
 MAX_ORDERS = 1_000
 
-Word = Annotated[str, msgspec.Meta(max_length=256)]
+_NO_NUL = "^[^\\x00]*$"  # PostgreSQL cannot keep one
+Word = Annotated[str, msgspec.Meta(max_length=256, pattern=_NO_NUL)]
 """A name, a version or an id; longer ones are refused."""
-Text = Annotated[str, msgspec.Meta(max_length=2_000)]
+Text = Annotated[str, msgspec.Meta(max_length=2_000, pattern=_NO_NUL)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """With a time zone: one without cannot be compared with any other."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Tries = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 
 
 def in_this_age(*instants: datetime) -> None:
@@ -66,8 +68,8 @@ class OrderState(msgspec.Struct, forbid_unknown_fields=True):
     """The person installed it before it was forced (P5.2)."""
     forced: bool = False
     installed_at: datetime | None = None
-    attempts: Count = 0
-    failures: Count = 0
+    attempts: Tries = 0
+    failures: Tries = 0
     """Failed attempts in a row; 0 after a success."""
     detail: Text = ""
 

@@ -1,8 +1,7 @@
 """What was ordered and waits for the world outside: not braked again, not carried out by a restored server."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
@@ -17,28 +16,24 @@ from forestall.server.effects import apply_open
 from forestall.server.passes import run_pass
 from forestall.store import approvals, campaigns, devices, intents, lease, records
 from forestall.store.database import Database
-from forestall.store.embedded import Embedded
 
 NOW = DEADLINE + DAY
 SLOW, QUICK = [f"a{n:02}" for n in range(10)], [f"b{n:02}" for n in range(10)]
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with Embedded(tmp_path / "database") as embedded, Database(embedded.url) as database:
-        database.migrate()
-        with database.begin() as con:
-            names = [*SLOW, *QUICK]
-            devices.save(
-                con,
-                [Device(DeviceId(n), n, SiteId(n), managed=False, owner="a@b", seen_at=START) for n in names],
-            )
-            devices.save(
-                con, [Device(DeviceId(f"z{n}"), f"z{n}", SiteId("z"), managed=False) for n in range(4_000)]
-            )
-            campaigns.save(con, ENFORCING)
-            records.enlist(con, ENFORCING.id, {DeviceId(n): Status.AFFECTED for n in names}, START)
-        yield database
+@pytest.fixture(autouse=True)
+def fleet(database: Database) -> None:
+    with database.begin() as con:
+        names = [*SLOW, *QUICK]
+        devices.save(
+            con,
+            [Device(DeviceId(n), n, SiteId(n), managed=False, owner="a@b", seen_at=START) for n in names],
+        )
+        devices.save(
+            con, [Device(DeviceId(f"z{n}"), f"z{n}", SiteId("z"), managed=False) for n in range(4_000)]
+        )
+        campaigns.save(con, ENFORCING)
+        records.enlist(con, ENFORCING.id, {DeviceId(n): Status.AFFECTED for n in names}, START)
 
 
 def proven(record: Record) -> Record:
@@ -74,7 +69,9 @@ def test_what_two_people_allowed_is_not_spent_on_what_is_ordered_already(databas
     """A9."""
     prove(database, [*SLOW, *QUICK])
     with database.begin() as con:
-        number = approvals.ask(con, Request(Matter.RAISE_BRAKE, ENFORCING.id, "aiko", NOW, NOW + DAY, "", 20))
+        number = approvals.ask(
+            con, Request(Matter.RAISE_BRAKE, ENFORCING.id, "aiko", NOW, NOW + DAY, "", 20), SLOW + QUICK
+        )
         approvals.approve(con, number, "ben", NOW)
     assert one_pass(database, NOW) == (20, 0)  # ten are below the cap
     for _ in range(3):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from forestall.domain.campaign import Phase, halt
+from forestall.domain.campaign import Phase, halted
 from forestall.domain.policy import DAY, HOUR, MINUTE
 from forestall.simulate.history import Effect, History, Kind, Release
 from forestall.simulate.invariants import INVARIANTS, violations
@@ -62,7 +62,7 @@ def kept(run: Run) -> Run:
 
 
 def never_resumed(run: Run) -> Run:
-    campaign = halt(run.world.campaigns[PATCH], "forgotten", run.world.faults.calm_at)
+    campaign = halted(run.world.campaigns[PATCH], "forgotten", run.world.faults.calm_at)
     return replace(run, world=replace(run.world, campaigns={PATCH: campaign}))
 
 

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from domain.made import DAY, DEADLINE, ENFORCING, HOUR, MINUTE, POLICY, START, VOLUNTARY
 from forestall.domain.action import Action
 from forestall.domain.brakes import Load, brake
-from forestall.domain.campaign import Campaign, Step, due, halt, resume, take
+from forestall.domain.campaign import Campaign, Step, due, halted, resumed, take
 from forestall.domain.case import case_of, moment_of
 from forestall.domain.device import DeviceId, SiteId
 from forestall.domain.evidence import CLEAN, Evidence, Status, Witness
@@ -105,8 +105,10 @@ class Company(RuleBasedStateMachine):
 
     @rule()
     def somebody_halts_or_resumes(self) -> None:
-        stopped = self.campaign.halted_at is not None
-        self.campaign = resume(self.campaign) if stopped else halt(self.campaign, "by hand", self.now)
+        if self.campaign.halted_at is None:
+            self.campaign = halted(self.campaign, "by hand", self.now)
+        else:
+            self.campaign = resumed(self.campaign, self.now)
 
     @precondition(lambda self: self.campaign.open)
     @rule(step=st.sampled_from([Step.IMMINENT, Step.IMMINENT, Step.WITHDRAW, Step.CLOSE]))

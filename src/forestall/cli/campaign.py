@@ -52,6 +52,59 @@ def start(
 
 
 @app.command()
+def pack(
+    updates: Annotated[list[str], typer.Argument(help="The rated updates that the service pack brings.")],
+    voluntary: Annotated[str, typer.Option(help="Voluntary period, 0 to 21 days. Else the policy's.")] = "",
+    testing: Annotated[
+        bool, typer.Option("--testing", help="Hand over for testing; distribute later.")
+    ] = False,
+    by: By = "",
+    data: Directory = None,
+    json: Json = False,
+) -> None:
+    """Drive a service pack: its distribution closes the campaigns of the earlier updates it contains (P7.2)."""
+    from forestall.clock import utc_now
+    from forestall.domain.duration import parse_duration
+    from forestall.server.operators import start_pack
+    from forestall.server.wiring import opened
+
+    with opened(data) as installation:
+        period = parse_duration(voluntary) if voluntary else None
+        made = start_pack(installation, updates, period, by, utc_now(), testing=testing)
+    if json:
+        print_json([{"campaign": c.id, "phase": c.phase, "deadline_at": c.deadline_at} for c in made])
+        return
+    for campaign in made:
+        print_line(f"{campaign.id}: {campaign.remediation}, {campaign.phase}")
+
+
+@app.command()
+def preview(name: Name, data: Directory = None, json: Json = False) -> None:
+    """Show what the next pass would order and hold, by rule, before anything is (A8); changes nothing."""
+    from forestall.clock import utc_now
+    from forestall.server.preview import preview as look_ahead
+    from forestall.server.wiring import opened
+
+    with opened(data) as installation:
+        found = look_ahead(installation, name, utc_now())
+    if json:
+        print_json(found)
+        return
+    print_line(f"{found.campaign}: {found.phase}")
+    for note, why in (("only observes and releases", found.observing), ("would halt", found.halts)):
+        if why:
+            print_line(f"{note}: {why}")
+    print_table(
+        ["action", "rule", "paragraph", "held by", "machines", "sites", "set"],
+        (
+            [e.action, e.rule, e.paragraph, e.brake, e.count, len(e.sites), e.machines[:16]]
+            for e in found.lines
+        ),
+        empty="The next pass would order nothing.",
+    )
+
+
+@app.command()
 def distribute(name: Name, by: By = "", data: Directory = None, json: Json = False) -> None:
     """End the test: offer the update to everybody; the voluntary period begins."""
     _step(name, "distribute", by, data, json=json)

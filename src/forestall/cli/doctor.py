@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ def _database(installation: "Installation") -> Iterator[Finding]:
     from forestall.clock import utc_now
     from forestall.server.ledger_file import check_database
     from forestall.server.watermark import Watermark
-    from forestall.store import feeds
+    from forestall.store import feeds, ledger
 
     database, now = installation.database, utc_now()
     watermark = Watermark(installation.settings.directory / "ledger.jsonl")
@@ -95,6 +96,15 @@ def _database(installation: "Installation") -> Iterator[Finding]:
     )
     with database.begin() as con:
         states = feeds.states(con)
+        newest = ledger.about(con, limit=1)
+    ahead = newest[0].at - now if newest else timedelta()
+    yield Finding(
+        "clock",
+        ahead <= timedelta(minutes=5),
+        f"{now:%Y-%m-%d %H:%M:%S} UTC"
+        + (f", but the ledger's newest entry is {ahead} ahead of it" if ahead > timedelta() else ""),
+        "set this machine's clock: deadlines are counted by it",
+    )
     yield Finding("sources", bool(states), f"{len(states)} read", "forestall advisory pull")
     for state in states.values():
         trouble = state.held or state.last_error

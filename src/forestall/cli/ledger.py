@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from forestall.cli.options import Directory
+from forestall.cli.options import By, Directory
 from forestall.cli.output import Json, print_json, print_line, print_table
 
 app = typer.Typer(help="The record of everything that was decided and done.", no_args_is_help=True)
@@ -40,7 +40,9 @@ def show(
 
 @app.command()
 def export(
-    file: Annotated[Path, typer.Argument(help="Written anew: one JSON entry a line.")], data: Directory = None
+    file: Annotated[Path, typer.Argument(help="Written anew: one JSON entry a line.")],
+    data: Directory = None,
+    json: Json = False,
 ) -> None:
     """Write the whole ledger to a file, for a verifier without the database."""
     from forestall.server.ledger_file import write_ledger
@@ -48,7 +50,30 @@ def export(
 
     with opened(data) as installation:
         head = write_ledger(installation.database, file)
-    print_line(f"{file}: {head.sequence} entries, head {head.hash}")
+    if json:
+        print_json({"file": str(file), "entries": head.sequence, "head": head})
+    else:
+        print_line(f"{file}: {head.sequence} entries, head {head.sequence}:{head.hash}")
+
+
+@app.command()
+def replay(
+    reason: Annotated[str, typer.Option(help="Why: recorded, and shown to the second person.")],
+    by: By = "",
+    data: Directory = None,
+    json: Json = False,
+) -> None:
+    """Ask to bring back what a restored database has lost, from the ledger; somebody else approves it (A12)."""
+    from forestall.cli.ask import say_asked
+    from forestall.clock import utc_now
+    from forestall.domain.approval import Matter
+    from forestall.server.approvals import ask
+    from forestall.server.wiring import opened
+
+    with opened(data) as installation:
+        asked = ask(installation, Matter.REPLAY, reason, by, utc_now())
+        alone = not installation.policy.second_person
+    say_asked(asked, alone=alone, json=json)
 
 
 @app.command()

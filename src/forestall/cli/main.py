@@ -6,6 +6,7 @@ import typer
 
 from forestall.cli import (
     advisory,
+    ask,
     campaign,
     demo,
     devices,
@@ -13,6 +14,7 @@ from forestall.cli import (
     enroll,
     keys,
     ledger,
+    machines,
     match,
     rate,
     rules,
@@ -21,6 +23,7 @@ from forestall.cli import (
     up,
     versions,
 )
+from forestall.cli.output import harmless
 from forestall.domain.errors import ForestallError
 
 app = typer.Typer(
@@ -35,6 +38,13 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(advisory.app, name="advisory")
 app.command("rate")(rate.rate)
 app.add_typer(campaign.app, name="campaign")
+app.add_typer(ask.app, name="ask")
+app.command("approvals")(ask.approvals)
+app.command("approve")(ask.approve)
+app.command("exempt")(machines.exempt)
+app.command("exemptions")(machines.exemptions)
+app.command("protect")(machines.protect)
+app.command("unprotect")(machines.unprotect)
 app.command("devices")(devices.devices)
 app.command("why")(devices.why)
 app.add_typer(enroll.app, name="enroll")
@@ -53,10 +63,18 @@ def main() -> None:
     try:
         app()
     except ForestallError as error:
-        sys.stderr.write(f"forestall: {error}\n")
-        sys.exit(1)
+        sys.exit(_said(error))
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        sys.exit(_said(error))
+
+
+def _said(error: Exception) -> int:
+    """Say what is wrong, each line of it harmless; a policy file may have several faults."""
+    lines = [harmless(line) for line in str(error).splitlines()]
+    sys.stderr.write("forestall: " + "\n".join(lines) + "\n")
+    return 1

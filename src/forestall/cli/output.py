@@ -16,7 +16,7 @@ from forestall.domain.duration import format_duration
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys instead of a table.")]
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160)) if code not in {9, 10}}
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160))}
 _CONTROL |= {
     code: f"\\u{code:04x}"
     for code in (*range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
@@ -24,7 +24,7 @@ _CONTROL |= {
 
 
 def harmless(text: str) -> str:
-    """Show control and direction-changing characters as escapes: names come from outside."""
+    """Show control and direction-changing characters as escapes, line ends too: names come from outside."""
     return text.translate(_CONTROL)
 
 

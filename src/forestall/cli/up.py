@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ import typer
 from forestall.cli.options import Directory
 from forestall.cli.output import Json, print_json, print_line
 from forestall.domain.device import Device, DeviceId, SiteId
-from forestall.domain.errors import AgentError
+from forestall.domain.errors import AgentError, StoreError
 
 if TYPE_CHECKING:
     from forestall.server.triage import TriageRow
@@ -59,14 +59,13 @@ def up(
     from forestall.clock import stopwatch, utc_now
     from forestall.server.agents import AgentDesk
     from forestall.server.catalogue import load_bundle
-    from forestall.server.loops import Clockwork
+    from forestall.server.loops import Clockwork, Watch
     from forestall.server.outside import SIMULATED
     from forestall.server.overview import overview
     from forestall.server.publishing import Publisher
     from forestall.server.settings import split_bind
     from forestall.server.triage import triage
     from forestall.server.trust_place import trust_place
-    from forestall.server.watermark import Watermark
     from forestall.server.wiring import opened
     from forestall.simulate.showcase import Showcase
     from forestall.web.app import make_app
@@ -83,13 +82,16 @@ def up(
             showcase = Showcase(installation.settings.directory / "demo")
             pages["/company"] = showcase.overview
             stack.callback(showcase.stop)
-        watermark = Watermark(installation.settings.directory / "ledger.jsonl")
         place = trust_place(installation.settings.directory)
         _start_signer(place, installation.settings.directory, stack)
         publish = Publisher(database, policy, place.socket).publish
-        clockwork = Clockwork(database, policy, SIMULATED, watermark, utc_now, every, publish)
+        clockwork = Clockwork(database, policy, SIMULATED, installation.watermark, utc_now, every, publish)
         stack.callback(clockwork.stop)
         clockwork.start()
+        watch = Watch(database, installation.settings.feeds, utc_now)
+        stack.callback(watch.stop)
+        if not once:
+            watch.start()
         address = split_bind(bind or installation.settings.bind)
         url = stack.enter_context(
             serving(make_app(AgentDesk(database, policy, place.repository), pages), *address)
@@ -100,7 +102,15 @@ def up(
         if "/company" in pages:
             showcase.start()
         if not once:
-            threading.Event().wait()
+            _stay(installation)
+
+
+def _stay(installation: "Installation") -> None:
+    """Work until somebody stops us. Here and not in a thread: the database ends with the thread that starts it."""
+    while True:
+        threading.Event().wait(2)
+        with suppress(StoreError):  # the next turn of the clockwork says so
+            installation.tend()
 
 
 def _start_signer(place: "TrustPlace", directory: Path, stack: ExitStack) -> None:

@@ -17,6 +17,7 @@ class Matter(StrEnum):
     WAIVE_MAIL = "waive_mail"
     PROTECT = "protect"
     REPLAY = "replay"
+    EXEMPT = "exempt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,13 @@ class Request:
     expires_at: datetime
     machines: str = ""
     count: int = 0
+    subject: str = ""
+    """The one machine it is about; empty where it is about a campaign or the ledger."""
+    reason: str = ""
+    control: str = ""
+    """What protects an exempted machine instead (A1)."""
+    until: datetime | None = None
+    """When an exemption ends by itself (A1)."""
 
 
 def refusal(request: Request, approver: str, machines: str, now: datetime, policy: Policy) -> str:

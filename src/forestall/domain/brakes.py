@@ -65,7 +65,7 @@ class Braked:
     """How much of the raised allowance this pass used up."""
 
 
-def brake(
+def brake(  # noqa: PLR0913 - half of them have defaults
     intents: Sequence[Intent],
     campaign: Campaign,
     load: Load,
@@ -74,13 +74,15 @@ def brake(
     *,
     observing: str = "",
     raised: int = 0,
+    raised_for: AbstractSet[DeviceId] | None = None,
 ) -> Braked:
     """Let through what the brakes allow, in the order given.
 
     `observing` names why only harmless actions may happen (a restored backup, a clock in doubt); `raised` is how
-    many removals two people allowed for this campaign beyond the caps and nobody has used yet (A9).
+    many removals two people allowed for this campaign beyond the caps and nobody has used yet (A9), `raised_for`
+    the machines they saw: None for any.
     """
-    gauge = _Gauge(campaign, load, now, policy, raised)
+    gauge = _Gauge(campaign, load, now, policy, _Allowance(raised, raised_for))
     permitted: list[Intent] = []
     held: list[Held] = []
     for intent in intents:
@@ -97,10 +99,22 @@ def brake(
     return Braked(tuple(permitted), tuple(held), gauge.spent)
 
 
+class _Allowance(NamedTuple):
+    """What two people allowed beyond the caps."""
+
+    removals: int
+    machines: AbstractSet[DeviceId] | None
+
+    def covers(self, device: DeviceId, spent: int) -> bool:
+        return spent < self.removals and (self.machines is None or device in self.machines)
+
+
 class _Gauge:
     """Counts what this pass lets through on top of what was done before."""
 
-    def __init__(self, campaign: Campaign, load: Load, now: datetime, policy: Policy, raised: int) -> None:
+    def __init__(
+        self, campaign: Campaign, load: Load, now: datetime, policy: Policy, raised: _Allowance
+    ) -> None:
         self._campaign = campaign
         self._load = load
         self._now = now
@@ -134,7 +148,7 @@ class _Gauge:
         if intent.device in self._load.protected:
             return "protected"
         over = self._over_cap(intent.site)
-        if over and self.spent >= self._raised:
+        if over and not self._raised.covers(intent.device, self.spent):
             return over
         self.spent += bool(over)
         self._in_minute += 1

@@ -86,6 +86,8 @@ class Campaign:
     """Two people decided that removals need no accepted warning (A14)."""
     halted_at: datetime | None = None
     halted_because: str = ""
+    resumed_at: datetime | None = None
+    """It last went on after a halt: what had failed by then halts it no more (A7)."""
     ended_at: datetime | None = None
     rolled_up_by: CampaignId | None = None
     """The service pack's campaign that contains this one (P7.2)."""
@@ -128,14 +130,21 @@ def take(campaign: Campaign, step: Step, now: datetime) -> Campaign | None:
             return moved
 
 
-def halt(campaign: Campaign, why: str, now: datetime) -> Campaign:
-    """Stop a campaign: nothing new starts (A7). A halted one stays halted for its first reason."""
-    return campaign if campaign.halted_at else replace(campaign, halted_at=now, halted_because=why)
+def halted(campaign: Campaign, why: str, now: datetime) -> Campaign:
+    """Stop a campaign; halted again, it stays halted since the first time (A7)."""
+    return replace(campaign, halted_at=campaign.halted_at or now, halted_because=why)
 
 
-def resume(campaign: Campaign) -> Campaign:
+def resumed(campaign: Campaign, now: datetime) -> Campaign:
     """Let a halted campaign go on."""
-    return replace(campaign, halted_at=None, halted_because="")
+    return replace(campaign, halted_at=None, halted_because="", resumed_at=now)
+
+
+def forced_early(campaign: Campaign, now: datetime) -> Campaign | None:
+    """End the voluntary period before its announced end (A9); None where it does not run."""
+    if campaign.phase is not Phase.VOLUNTARY or campaign.deadline_at is None or campaign.deadline_at <= now:
+        return None
+    return take(replace(campaign, deadline_at=now), Step.DEADLINE, now)
 
 
 def due(campaign: Campaign, now: datetime) -> Step | None:

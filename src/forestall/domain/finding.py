@@ -9,8 +9,8 @@ from forestall.domain.level import Effect, Level, LevelTable, level_of
 LIKELY_EPSS = 0.5
 """From this probability on an exploit is taken to exist: it separates Blaster (0.91) from MS03-038 (0.42)."""
 
-NOTABLE_EPSS = 0.1
-"""From this probability on a reason says so."""
+NOTABLE_EPSS = 0.05
+"""From this probability on a reason says so: there it begins to lift an update in the order (`rating.worst_first`)."""
 
 TAKEOVER_WEAKNESSES = frozenset(
     {"CWE-77", "CWE-78", "CWE-94", "CWE-250", "CWE-266", "CWE-269", "CWE-434", "CWE-502", "CWE-787"}

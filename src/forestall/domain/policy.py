@@ -63,6 +63,7 @@ class Policy:
     imminent_bakes: tuple[timedelta, ...] = _number((5 * MINUTE, 5 * MINUTE, 10 * MINUTE), "A8", "the same under an imminent threat: shorter, never none")
     selection_drift: float = _number(0.05, "A8", "change of a previewed set that voids its approval")
     order_valid_for: timedelta = _number(24 * HOUR, "A11", "an order's life; no force without a recall check in it")
+    request_valid_for: timedelta = _number(8 * HOUR, "A9", "a request waits this long for its second person")
     source_fresh_for: timedelta = _number(3 * DAY, "A15", "a proposal on an older source asks for a person")
     second_person: bool = _number(True, "A9", "two people where two are needed; false for small teams, and the record says so")
     # fmt: on

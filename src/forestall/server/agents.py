@@ -44,6 +44,7 @@ class AgentDesk:
             if made is None:
                 return None
             device, secret = made
+            devices.heard(con, [Contact(device.id, now, request.agent_version, boot_id="", sequence=0)])
             body = {"name": device.name, "site": device.site}
             ledger.append(con, [Event(EventKind.DEVICE_ENROLLED, "agent", device.id, body={**body})], now)
         root = self.repository.newest(Role.ROOT).decode() if self.repository else ""
@@ -58,7 +59,9 @@ class AgentDesk:
             said = {CampaignId(state.campaign): _observation(device, state, now) for state in message.states}
             for campaign in sorted(said):
                 evidence.take(con, campaign, [said[campaign]], now)
-            running = [each for each in campaigns.ordered(con, device) if ordered(each[0])]
+            # What a restored backup says may have been taken back since (A12).
+            running = [] if ledger.unreplayed(con) else campaigns.ordered(con, device, now)
+            running = [each for each in running if ordered(each[0])]
             fleet = sum(devices.sites(con).values()) if running else 0
             known = inventories.reported_hash(con, device)
         return protocol.CheckInAnswer(
@@ -82,15 +85,17 @@ class AgentDesk:
 
 def compare(con: Connection, machines: Iterable[DeviceId], now: datetime) -> None:
     """Compare machines' inventories with the open campaigns: the affected are taken in, the others' words noted."""
-    wanted = set(machines)
+    wanted = list(machines)
+    affected: dict[CampaignId, dict[DeviceId, Status]] = {}
     for campaign in campaigns.active(con):
-        standing = inventories.standing_of(con, campaign.remediation)
-        found = {device: status for device, status in standing.items() if device in wanted}
-        records.enlist(con, campaign.id, {d: s for d, s in found.items() if s is Status.AFFECTED}, now)
+        found = inventories.standing_of(con, campaign.remediation, wanted)
         said = [
             Observation(device, Evidence(Witness.INVENTORY, status, now)) for device, status in found.items()
         ]
         evidence.take(con, campaign.id, said, now)
+        affected[campaign.id] = {d: s for d, s in found.items() if s is Status.AFFECTED}
+    for name, lacking in affected.items():
+        records.enlist(con, name, lacking, now)
 
 
 def _observation(device: DeviceId, state: protocol.OrderState, now: datetime) -> Observation:

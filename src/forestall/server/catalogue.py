@@ -1,10 +1,11 @@
 """Brings sources into the store and gives what they say together; feeds only propose (P1.1, P1.2)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatch
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 
 from forestall.domain.advisory import Catalogue
@@ -66,6 +67,19 @@ def pull(database: Database, address: str, now: datetime) -> list[Pulled]:
     return [report for source in sources if (report := _read(database, source, now, again=True))]
 
 
+def pull_due(database: Database, addresses: Iterable[str], now: datetime) -> list[Pulled]:
+    """Read those sources at some addresses whose interval has passed since they were last tried (P1.1)."""
+    with database.begin() as con:
+        known = feeds.states(con)
+
+    def due(source: _Source) -> bool:
+        tried_at = known.get(source.name, FeedState(source.name)).tried_at
+        return tried_at is None or tried_at + source.feed.interval <= now
+
+    sources = [source for address in addresses for source in _sources(address) if due(source)]
+    return [report for source in sources if (report := _read(database, source, now, again=True))]
+
+
 def catalogue(database: Database) -> Catalogue:
     """Join what all sources say; a source fetched later is believed before the bundle."""
     with database.begin() as con:
@@ -119,7 +133,7 @@ def _read(database: Database, source: _Source, now: datetime, *, again: bool) ->
     if shrank(before.records, result.records):
         why = f"{result.records} records where there were {before.records}: waits for a person"
         with database.begin() as con:
-            feeds.hold(con, source.name, why)
+            feeds.hold(con, source.name, now, why)
             ledger.append(con, [_event(EventKind.FEED_REFUSED, source.name, {"why": why})], now)
         return Pulled(source.name, before.records, result.refused, trouble=why)
     _take(database, source, result, digest, now)
@@ -140,5 +154,9 @@ def _event(kind: EventKind, name: str, body: dict[str, int] | dict[str, str]) ->
 
 
 def _digest(place: str) -> str:
-    path = Path(place)
-    return sha256(path.read_bytes()).hexdigest() if "://" not in place and path.is_file() else ""
+    """Name a file's bytes; empty where the place is no file one can read, which `fetch` will say."""
+    if "://" in place or not Path(place).is_file():
+        return ""
+    with suppress(OSError), Path(place).open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+    return ""

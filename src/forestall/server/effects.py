@@ -6,12 +6,12 @@ from datetime import datetime
 
 from forestall.domain.action import Action
 from forestall.domain.brakes import HARMLESS
-from forestall.domain.case import case_of, moment_of
+from forestall.domain.case import Moment, case_of, moment_of
 from forestall.domain.intent import Intent
 from forestall.domain.order import CampaignId
 from forestall.domain.plan import still_wanted
 from forestall.domain.policy import Policy
-from forestall.domain.record import Outcome, Receipt
+from forestall.domain.record import Outcome, Receipt, Record
 from forestall.store import campaigns, intents, records
 from forestall.store.database import Connection, Database
 
@@ -47,19 +47,23 @@ def apply_open(
 def _dropped(
     con: Connection, waiting: Sequence[Intent], now: datetime, policy: Policy
 ) -> list[tuple[Intent, Receipt]]:
-    """Decide again on the newest facts: what the rules no longer want is dropped."""
+    """Decide again on the newest facts: what the rules no longer want, or do not know, is dropped."""
     by_campaign = defaultdict[CampaignId, list[Intent]](list)
     for intent in waiting:
         by_campaign[intent.campaign].append(intent)
     dropped: list[tuple[Intent, Receipt]] = []
     for name, wanted in by_campaign.items():
         campaign = campaigns.get(con, name)
-        if campaign is None:
-            continue
-        moment = moment_of(campaign, now, policy)
+        moment = moment_of(campaign, now, policy) if campaign else None
         found = {each.device: each for each in records.some(con, name, [intent.device for intent in wanted])}
-        for intent in wanted:
-            rule = still_wanted(intent.action, case_of(found[intent.device], moment))
-            if rule is not None:
-                dropped.append((intent, Receipt(Outcome.DROPPED, now, f"{rule.name}: {rule.meaning}")))
+        reasons = ((intent, _unwanted(intent, found.get(intent.device), moment)) for intent in wanted)
+        dropped += [(intent, Receipt(Outcome.DROPPED, now, why)) for intent, why in reasons if why]
     return dropped
+
+
+def _unwanted(intent: Intent, record: Record | None, moment: Moment | None) -> str:
+    """Say why an intent must not be carried out any more; empty where it may."""
+    if record is None or moment is None:
+        return "the machine is not in the campaign"
+    rule = still_wanted(intent.action, case_of(record, moment))
+    return f"{rule.name}: {rule.meaning}" if rule else ""

@@ -72,7 +72,10 @@ def _check(entries: Iterable[Entry], heads: Sequence[Head]) -> Checked:
             last = Head(entry.sequence, entry.hash)
             yield entry
 
-    flaw = verify(counted(), heads)
+    try:
+        flaw = verify(counted(), heads)
+    except ledger.UnreadableEntryError as error:
+        flaw = Flaw(error.sequence, f"was changed: {error.why}")
     return Checked(last.sequence, last, flaw)
 
 

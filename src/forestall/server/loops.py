@@ -1,16 +1,18 @@
-"""The server's own clockwork: one loop, elected by lease; a missed turn is made good by the next."""
+"""The server's own loops: the clockwork, elected by lease, and the watch; a missed turn is made good by the next."""
 
 import secrets
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import structlog
 
-from forestall.domain.errors import ForestallError, SignerError
+from forestall.domain.errors import ForestallError, SignerError, StoreError
 from forestall.domain.policy import Policy
+from forestall.server.catalogue import pull_due
 from forestall.server.effects import Effects, apply_open
 from forestall.server.passes import run_pass
 from forestall.server.watermark import Watermark
@@ -77,6 +79,7 @@ class Clockwork:
                 self._lease = lease.acquire(con, LEASE, self._holder, now, LEASE_PERIOD)
         if self._lease is None:
             return
+        self._watermark.notice(self._database, now)
         observing = self._watermark.observing(self._database)
         run_pass(self._database, self._lease, now, self._policy, observing=observing)
         self._watermark.ship(self._database)
@@ -110,5 +113,51 @@ class Clockwork:
             self._wake.wait(self._every_seconds)
             self._wake.clear()
         if self._lease is not None:
-            with self._database.begin() as con:
+            with (
+                suppress(StoreError),
+                self._database.begin() as con,
+            ):  # without it the lease runs out by itself
                 lease.release(con, self._lease, self._clock())
+
+
+class Watch:
+    """Reads the configured sources when their time has come (P1.1); a slow or broken one holds up nothing else."""
+
+    def __init__(
+        self,
+        database: Database,
+        addresses: Sequence[str],
+        clock: Callable[[], datetime],
+        every_seconds: float = 60.0,
+    ) -> None:
+        self._database = database
+        self._addresses = addresses
+        self._clock = clock
+        self._every_seconds = every_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+
+    def start(self) -> None:
+        """Start watching."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Read nothing more; a download under way is not waited for, and nothing of it is kept."""
+        self._stop.set()
+
+    def turn(self) -> None:
+        """Read what is due."""
+        for report in pull_due(self._database, self._addresses, self._clock()):
+            if report.trouble:
+                _log.warning("source not read", source=report.feed, why=report.trouble)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.turn()
+            except (ForestallError, OSError) as error:
+                if not self._stop.is_set():
+                    _log.warning("watch failed", why=str(error))
+            except Exception:  # noqa: BLE001 - the watch must not stop for a fault in one source
+                _log.exception("watch failed by a fault of Forestall's own")
+            self._stop.wait(self._every_seconds)

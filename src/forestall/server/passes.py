@@ -2,19 +2,22 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from forestall.domain.action import Action
-from forestall.domain.brakes import Held, brake, halt_reason
-from forestall.domain.campaign import Campaign, due, take
+from forestall.domain.brakes import Braked, Held, brake
+from forestall.domain.campaign import Campaign, due, halted, take
 from forestall.domain.events import Event, EventKind, JsonValue
+from forestall.domain.halt import failing
 from forestall.domain.intent import Intent, propose
 from forestall.domain.policy import Policy
 from forestall.domain.record import Record
-from forestall.store import approvals, campaigns, intents, ledger, records
+from forestall.server.steps import changed
+from forestall.store import approvals, campaigns, intents, records
 from forestall.store.database import Connection, Database
-from forestall.store.lease import Lease
+from forestall.store.intents import LeaseLostError
+from forestall.store.lease import Lease, holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,8 @@ def run_pass(
 ) -> list[Passed]:
     """Decide for every campaign with something left to decide.
 
-    `observing` names why only harmless things may be ordered.
+    `observing` names why only harmless things may be ordered; no campaign moves or halts then, because what is known
+    of its machines is not what happened to them.
 
     Raises:
         LeaseLostError: another scheduler decides by now; nothing of the campaign at hand was written.
@@ -41,21 +45,52 @@ def run_pass(
     with database.begin() as con:
         active = campaigns.active(con)
     done: list[Passed] = []
-    for campaign in active:
+    for each in active:
+        if not observing and due(each, now) is not None:
+            with database.begin() as con:
+                _move(con, lease, each, now)
         with database.begin() as con:
-            done.append(_decide(con, lease, campaign, now, policy, observing))
+            campaign = campaigns.get(con, each.id)
+            if campaign is not None:
+                done.append(_decide(con, lease, campaign, now, policy, observing))
     return done
+
+
+def decided(
+    con: Connection,
+    campaign: Campaign,
+    found: Sequence[Record],
+    now: datetime,
+    policy: Policy,
+    observing: str = "",
+) -> Braked:
+    """Decide what may be ordered of a campaign now and what waits; writes nothing (A8)."""
+    proposed = _without_waiting(con, propose(found, campaign, now, policy))
+    return brake(
+        proposed,
+        campaign,
+        intents.load(con, now),
+        now,
+        policy,
+        observing=observing,
+        raised=approvals.raised(con, campaign.id),
+        raised_for=approvals.raised_for(con, campaign.id),
+    )
 
 
 def _decide(
     con: Connection, lease: Lease, campaign: Campaign, now: datetime, policy: Policy, observing: str
 ) -> Passed:
     found = records.gather(con, campaign.id)
-    campaign = _halted(con, lease, _moved(con, lease, campaign, now), found, now, policy)
-    load = intents.load(con, now)
-    proposed = _without_waiting(con, propose(found, campaign, now, policy))
-    raised = approvals.raised(con, campaign.id)
-    braked = brake(proposed, campaign, load, now, policy, observing=observing, raised=raised)
+    why = "" if observing else failing(found, campaign, now, policy)
+    if why:
+        # Decided again next turn: the rules of a halted campaign are others.
+        _halt(con, lease, campaign, why, now)
+        return Passed(campaign.id, len(found), Counter(), Counter())
+    braked = decided(con, campaign, found, now, policy, observing)
+    if not campaigns.unchanged(con, campaign):
+        # Somebody halted or moved it meanwhile, and nobody had to wait for us: the next turn decides anew (A7).
+        return Passed(campaign.id, len(found), Counter(), Counter())
     new = intents.order(con, lease, braked.permitted, now)
     approvals.spend(con, campaign.id, braked.spent)
     intents.hold(con, campaign.id, _listed(braked.held), lease.holder, now)
@@ -74,45 +109,31 @@ def _without_waiting(con: Connection, proposed: Sequence[Intent]) -> list[Intent
     return [intent for intent in proposed if intent not in waiting]
 
 
-def _moved(con: Connection, lease: Lease, campaign: Campaign, now: datetime) -> Campaign:
+def _move(con: Connection, lease: Lease, stale: Campaign, now: datetime) -> None:
     """Take the step that time alone takes: the deadline has passed (P5.4)."""
-    step = due(campaign, now)
-    moved = take(campaign, step, now) if step else None
-    if step is None or moved is None:
-        return campaign
-    campaigns.save(con, moved)
+    _fence(con, lease)
+    campaign = campaigns.locked(con, stale.id)
+    step = due(campaign, now) if campaign else None
+    moved = take(campaign, step, now) if campaign and step else None
+    if campaign is None or step is None or moved is None:
+        return
     body: dict[str, JsonValue] = {"from": campaign.phase, "to": moved.phase}
-    event = Event(EventKind.PHASE_CHANGED, lease.holder, campaign.id, campaign.id, step, "P5.4", body)
-    ledger.append(con, [event], now)
-    return moved
+    event = Event(EventKind.PHASE_CHANGED, lease.holder, campaign.id, "", step, "P5.4", body)
+    changed(con, campaign, moved, event, now)
 
 
-def _halted(
-    con: Connection, lease: Lease, campaign: Campaign, found: Sequence[Record], now: datetime, policy: Policy
-) -> Campaign:
+def _halt(con: Connection, lease: Lease, campaign: Campaign, why: str, now: datetime) -> None:
     """Stop a campaign whose installs fail or silence machines (A7)."""
-    if campaign.halted_at is not None or not campaign.open:
-        return campaign
-    forced = [record for record in found if record.forced_at is not None]
-    failed = sum(record.failures > 0 for record in forced)
-    silent = sum(_silent(record, now, policy) for record in forced)
-    why = halt_reason(len(forced), failed, silent, policy)
-    if not why:
-        return campaign
-    halted = replace(campaign, halted_at=now, halted_because=why)
-    campaigns.save(con, halted)
-    ledger.append(
-        con, [Event(EventKind.HALTED, lease.holder, campaign.id, campaign.id, "", "A7", {"why": why})], now
-    )
-    return halted
+    _fence(con, lease)
+    if campaigns.locked(con, campaign.id) != campaign:
+        return
+    event = Event(EventKind.HALTED, lease.holder, campaign.id, "", "halted", "A7", {"why": why})
+    changed(con, campaign, halted(campaign, why, now), event, now)
 
 
-def _silent(record: Record, now: datetime, policy: Policy) -> bool:
-    """Say whether a machine was forced, had time to answer, and has not been heard since."""
-    forced_at = record.forced_at
-    if forced_at is None or now - forced_at < 2 * policy.check_every:
-        return False
-    return record.heard_at is None or record.heard_at <= forced_at
+def _fence(con: Connection, lease: Lease) -> None:
+    if not holds(con, lease):
+        raise LeaseLostError(f"{lease.holder} no longer holds {lease.name}: another scheduler took over.")
 
 
 def _listed(held: Sequence[Held]) -> list[Held]:

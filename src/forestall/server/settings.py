@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from forestall.domain.errors import InputError
-from forestall.server.toml_file import read_toml
+from forestall.server.toml_file import line_of, read_toml
 
 FILE = "forestall.toml"
 EMBEDDED = "embedded"
@@ -73,7 +73,11 @@ def load_settings(directory: Path | None = None) -> Settings:
     found = read_toml(path, _File)
     policy = directory / found.policy if found.policy else None
     if policy is not None and not policy.exists():
-        raise InputError(f"{path}: there is no policy file {policy}; correct or remove the line “policy”")
+        raise _refused(path, "policy", f"there is no policy file {policy}; correct or remove this line")
+    try:
+        split_bind(found.server.bind)
+    except InputError as error:
+        raise _refused(path, "bind", str(error)) from None
     return Settings(
         directory=directory,
         bind=found.server.bind,
@@ -82,6 +86,10 @@ def load_settings(directory: Path | None = None) -> Settings:
         feeds=tuple(found.feeds.addresses),
         policy=policy,
     )
+
+
+def _refused(path: Path, name: str, why: str) -> InputError:
+    return InputError(f"{path}, line {line_of(path.read_text(encoding='utf-8'), name)}: {why}")
 
 
 def split_bind(bind: str) -> tuple[str, int]:

@@ -47,7 +47,6 @@ class Desk:
             since = heard.failing_since or now if failures else None
             heard = heard._replace(heard_at=now, failures=failures, failing_since=since)
             self.server.memory.put(key, heard, now)
-            tables.handed.pop(key, None)
             if failures > record.failures:
                 self.server.halt_if_failing(campaign)
             handed = self._order(key, heard, now) if status not in CLEAN else None
@@ -74,9 +73,7 @@ class Desk:
         start = force_at(campaign, key[1], self.server.shared.fleet, policy)
         if moment.overdue and not moment.withdrawn:
             case = self.server.core.case_of(record, moment)
-            if case.forced and self.server.core.guard(Action.INSTALL, case) is None:
-                memory.tables.handed[key] = now
-            else:
+            if not case.forced or self.server.core.guard(Action.INSTALL, case) is not None:
                 start = max(start, now + 5 * MINUTE)
         order = Order(
             campaign.id, campaign.revision, Verb.RECALL if moment.withdrawn else Verb.UPGRADE, "", "", "",

@@ -73,8 +73,6 @@ class Outside:
     ordered: set[tuple[CampaignId, DeviceId, Action]] = field(
         default_factory=set[tuple[CampaignId, DeviceId, Action]]
     )
-    started: dict[CampaignId, Campaign] = field(default_factory=dict[CampaignId, Campaign])
-    """Each campaign as its first entry describes it."""
 
     @property
     def head(self) -> Head:
@@ -98,8 +96,6 @@ class Tables:
     open: dict[IntentKey, None] = field(default_factory=dict[IntentKey, None])
     sequences: dict[DeviceId, int] = field(default_factory=dict[DeviceId, int])
     """The last report of each agent: a repeated or overtaken one is ignored (R21)."""
-    handed: dict[Key, datetime] = field(default_factory=dict[Key, datetime])
-    """Force orders that were handed out and not heard of since."""
     removals: list[Deed] = field(default_factory=list[Deed])
     """Ordered removals."""
     closings: dict[IntentKey, Deed] = field(default_factory=dict[IntentKey, Deed])
@@ -108,7 +104,6 @@ class Tables:
     """Machines whose port is closed."""
     forced: list[Deed] = field(default_factory=list[Deed])
     raised: dict[CampaignId, int] = field(default_factory=dict[CampaignId, int])
-    resumed_at: dict[CampaignId, datetime] = field(default_factory=dict[CampaignId, datetime])
     head: Head = EMPTY
     """The newest entry of the ledger that these tables reflect."""
 
@@ -126,8 +121,8 @@ class Tables:
         """Copy all tables."""
         return Tables(
             dict(self.records), dict(self.campaigns), dict(self.intents), dict(self.open), dict(self.sequences),
-            dict(self.handed), list(self.removals), dict(self.closings), dict(self.off), list(self.forced),
-            dict(self.raised), dict(self.resumed_at), self.head,
+            list(self.removals), dict(self.closings), dict(self.off), list(self.forced),
+            dict(self.raised), self.head,
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from forestall.domain.action import Action
 from forestall.domain.approval import Matter, Request, refusal
 from forestall.domain.brakes import set_hash
-from forestall.domain.campaign import Campaign, Kind, Phase, Step, resume
+from forestall.domain.campaign import Campaign, Kind, Phase, Step, resumed
 from forestall.domain.device import DeviceId
 from forestall.domain.events import Event, EventKind
 from forestall.domain.level import Level
@@ -63,7 +63,6 @@ class Staff:
         )  # fmt: skip
         begin(self.world, id)
         tables.enlist(self.world.company.devices, id)
-        self.server.memory.outside.started[id] = campaign
         self.server.change(campaign, Event(EventKind.CAMPAIGN_STARTED, "kim", id, id))
 
     def _step(self, id: CampaignId, step: Step) -> None:  # noqa: A002
@@ -105,8 +104,7 @@ class Staff:
         """Two people decide that removals need no accepted warning while the threat is imminent (A14)."""
         campaign = self.server.memory.tables.campaigns[PATCH]
         if self._agreed(Matter.WAIVE_MAIL):
-            body = {"matter": Matter.WAIVE_MAIL.value}
-            event = Event(EventKind.APPROVED, "noor", PATCH, PATCH, paragraph="A14", body=body)
+            event = Event(EventKind.DEADLINE_MOVED, "noor", PATCH, PATCH, "no-mail", "A14")
             self.server.change(replace(campaign, mail_waived=True), event)
 
     # -- rounds -----------------------------------------------------------------------------------------------
@@ -136,9 +134,9 @@ class Staff:
 
     def _resume(self, id: CampaignId) -> None:  # noqa: A002
         tables = self.server.memory.tables
-        tables.resumed_at[id] = self.timeline.now
         self.server.change(
-            resume(tables.campaigns[id]), Event(EventKind.RESUMED, "kim", id, id, paragraph="A7")
+            resumed(tables.campaigns[id], self.timeline.now),
+            Event(EventKind.RESUMED, "kim", id, id, paragraph="A7"),
         )
         self.server.history.sometimes["a halted campaign went on"] += 1
 

@@ -1,81 +1,65 @@
 """After a restore: what the ledger outside says happened since the backup is brought back into the tables (R17)."""
 
-from datetime import datetime
-
 from forestall.domain.action import Action
-from forestall.domain.campaign import Step, halt, resume, take
-from forestall.domain.device import DeviceId
+from forestall.domain.approval import Matter
 from forestall.domain.events import Entry, EventKind
-from forestall.domain.intent import intent_of
+from forestall.domain.intent import Intent
 from forestall.domain.order import CampaignId
 from forestall.domain.record import Outcome, Receipt
+from forestall.domain.replay import Retold, replayed, retell
 from forestall.simulate.hands import CARRIED_OUT
-from forestall.simulate.memory import Deed, Memory, Stored, key_of
+from forestall.simulate.memory import Deed, Stored, Tables, key_of
 from forestall.simulate.server import Server
 
 
 def replay(server: Server) -> None:
     """Bring back every entry that the tables do not know; a person has asked for it."""
     memory = server.memory
-    known = memory.tables.head.sequence
-    for entry in memory.outside.entries[known:]:
-        _bring_back(server, entry)
-    memory.tables.head = memory.outside.head
-    for campaign in memory.tables.campaigns:
-        memory.forget_moment(campaign)
+    tables, entries = memory.tables, memory.outside.entries
+    known = tables.head.sequence
+    story = retell(entries[known:], tables.campaigns.values())
+    for campaign in story.campaigns.values():
+        if campaign.id not in tables.campaigns:
+            tables.enlist(server.shared.world.company.devices, campaign.id)
+        tables.campaigns[campaign.id] = campaign
+        memory.forget_moment(campaign.id)
+    for entry in story.decisions:
+        _bring_back_decision(tables, entry)
+    _bring_back_intents(tables, story)
+    for name, told in story.changes.items():
+        for device, changes in told.items():
+            key = (name, device)
+            changed = replayed(tables.records[key], changes, entries[known - 1].at)
+            memory.put(key, changed, server.timeline.now)
+    tables.head = memory.outside.head
     server.begin_anew()
 
 
-def _bring_back(server: Server, entry: Entry) -> None:
-    event, memory, tables = entry.event, server.memory, server.memory.tables
-    campaign = tables.campaigns.get(CampaignId(event.campaign))
-    body = event.body or {}
-    if event.kind is EventKind.CAMPAIGN_STARTED and campaign is None:
-        started = memory.outside.started[CampaignId(event.campaign)]
-        tables.campaigns[started.id] = started
-        tables.enlist(server.shared.world.company.devices, started.id)
-    elif campaign is None:
-        return
-    elif event.kind is EventKind.PHASE_CHANGED:
-        moved = take(campaign, Step(str(body["step"])), entry.at)
-        tables.campaigns[campaign.id] = moved or campaign
-    elif event.kind is EventKind.HALTED:
-        tables.campaigns[campaign.id] = halt(campaign, str(body["why"]), entry.at)
-    elif event.kind is EventKind.RESUMED:
-        tables.campaigns[campaign.id] = resume(campaign)
-        tables.resumed_at[campaign.id] = entry.at
-    elif event.kind is EventKind.EXEMPTED:
-        key = (campaign.id, DeviceId(event.subject))
-        until = datetime.fromisoformat(str(body["until"]))
-        tables.records[key] = tables.records[key]._replace(exempt_until=until)
-    elif event.kind is EventKind.APPROVED and body.get("matter") == "raise_brake":
-        tables.raised[campaign.id] = tables.raised.get(campaign.id, 0) + int(str(body["count"]))
-    else:
-        _bring_back_intent(server, entry, memory)
+def _bring_back_decision(tables: Tables, entry: Entry) -> None:
+    body, campaign = entry.event.body or {}, CampaignId(entry.event.campaign)
+    if entry.event.kind is EventKind.APPROVED and body["matter"] == Matter.RAISE_BRAKE:
+        tables.raised[campaign] = tables.raised.get(campaign, 0) + int(str(body["count"]))
 
 
-def _bring_back_intent(server: Server, entry: Entry, memory: Memory) -> None:
-    intent, tables = intent_of(entry.event), memory.tables
-    if intent is None:
-        return
-    key, record_key = key_of(intent), (intent.campaign, intent.device)
-    record, stored = tables.records[record_key], tables.intents.get(key)
-    if entry.event.kind is EventKind.INTENDED:
-        if stored is not None:
-            return
-        carried_out = intent.action in CARRIED_OUT
-        tables.intents[key] = Stored(
-            intent, entry.at, None if carried_out else Receipt(Outcome.DONE, entry.at)
-        )
-        if carried_out:
+def _bring_back_intents(tables: Tables, story: Retold) -> None:
+    for intent, at in story.ordered:
+        key = key_of(intent)
+        if key in tables.intents:
+            continue
+        outside = intent.action in CARRIED_OUT
+        tables.intents[key] = Stored(intent, at, None if outside else Receipt(Outcome.DONE, at))
+        if outside:
             tables.open[key] = None
         if intent.action is Action.QUARANTINE:
-            tables.removals.append(Deed(entry.at, intent.site))
-            tables.closings[key] = Deed(entry.at, intent.site)
-        memory.put(record_key, server.core.after_intent(record, intent.action, entry.at), entry.at)
-    elif stored is not None and (stored.receipt is None or entry.at > stored.receipt.at):
-        outcome = Outcome(str((entry.event.body or {})["outcome"]))
-        receipt = Receipt(outcome, entry.at, "replayed")
+            tables.removals.append(Deed(at, intent.site))
+            tables.closings[key] = Deed(at, intent.site)
+    for intent, receipt in story.answered:
+        _answer(tables, intent, receipt)
+
+
+def _answer(tables: Tables, intent: Intent, receipt: Receipt) -> None:
+    key = key_of(intent)
+    stored = tables.intents[key]
+    if stored.receipt is None or receipt.at > stored.receipt.at:
         tables.intents[key] = stored._replace(receipt=receipt)
         tables.open.pop(key, None)
-        memory.put(record_key, server.core.after_receipt(record, intent.action, receipt), entry.at)

@@ -10,6 +10,7 @@ from forestall.simulate.invariants import Violation, violations
 from forestall.simulate.people import PATCH
 from forestall.simulate.run import Run
 from forestall.web.curve import curve
+from forestall.web.texts import texts
 
 _STYLE = """<style>
 svg { background: #fff; font: 11px sans-serif; fill: #333 }
@@ -84,8 +85,7 @@ def picture(run: Run) -> str:
     campaign = run.world.campaigns[PATCH]
     start = campaign.distributed_at or run.begins
     points = [(point.at, point.vulnerable) for point in run.curve if point.at >= start]
-    label = f"{run.scenario.name}, seed {run.seed}: vulnerable machines"
-    drawn = str(curve(points, campaign.deadline_at, run.ends, label))
+    drawn = str(curve(points, campaign.deadline_at, run.ends, texts("en")))
     opened, _, rest = drawn.partition(">")
     alone = opened.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
     return f"{alone}>{_STYLE}{rest}\n"

@@ -3,11 +3,12 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from forestall.domain.brakes import halt_reason
-from forestall.domain.campaign import Campaign, Phase, Step, due, halt, take
+from forestall.domain.campaign import Campaign, Phase, Step, due, halted, take
 from forestall.domain.events import Event, EventKind
+from forestall.domain.halt import failing
 from forestall.domain.order import CampaignId
-from forestall.domain.policy import HOUR, MINUTE
+from forestall.domain.policy import MINUTE
+from forestall.domain.story import told
 from forestall.simulate.core import Core
 from forestall.simulate.history import History
 from forestall.simulate.memory import Key, Lease, Memory, Tables
@@ -57,7 +58,8 @@ class Server:
 
     def change(self, campaign: Campaign, event: Event) -> None:
         """Keep a campaign's change, its ledger entry, and the truth of it."""
-        self.memory.change_campaign(campaign, event, self.timeline.now)
+        body = {**(event.body or {}), **told(campaign, self.memory.tables.campaigns.get(campaign.id))}
+        self.memory.change_campaign(campaign, replace(event, body=body), self.timeline.now)
         self.shared.world.campaigns[campaign.id] = campaign
         self.wake()
 
@@ -66,23 +68,17 @@ class Server:
         moved = take(self.memory.tables.campaigns[id], step, self.timeline.now)
         if moved is None:
             return False
-        self.change(moved, Event(EventKind.PHASE_CHANGED, actor, id, id, body={"step": step}))
+        self.change(moved, Event(EventKind.PHASE_CHANGED, actor, id, id, step))
         return True
 
     def halt_if_failing(self, id: CampaignId) -> None:  # noqa: A002
         """Stop a campaign whose installs fail or whose machines fall silent (A7)."""
         tables, now = self.memory.tables, self.timeline.now
         campaign = tables.campaigns[id]
-        if campaign.halted_at is not None or campaign.phase is not Phase.ENFORCING or self.shared.observing():
+        if campaign.phase is not Phase.ENFORCING or self.shared.observing():
             return
-        since = tables.resumed_at.get(id, campaign.handed_over_at)
-        mine = [record for (name, _), record in tables.records.items() if name == id]
-        attempted = sum(r.forced_at is not None and r.forced_at >= since for r in mine)
-        failed = sum(r.failing_since is not None and r.failing_since >= since for r in mine)
-        silent = sum(
-            at >= since and now - at > 5 * HOUR for (name, _), at in tables.handed.items() if name == id
-        )
-        why = halt_reason(attempted, failed, silent, self.memory.policy)
+        mine = (record for (name, _), record in tables.records.items() if name == id)
+        why = failing(mine, campaign, now, self.memory.policy)
         if why:
             self.history.sometimes["halted by itself"] += 1
             self.halt(id, why, "forestall")
@@ -90,7 +86,7 @@ class Server:
     def halt(self, id: CampaignId, why: str, actor: str) -> None:  # noqa: A002
         """Stop a campaign (A7)."""
         campaign = self.memory.tables.campaigns[id]
-        stopped = halt(campaign, why, self.timeline.now)
+        stopped = halted(campaign, why, self.timeline.now)
         self.change(stopped, Event(EventKind.HALTED, actor, id, id, "halted", "A7", {"why": why}))
 
     # -- schedulers -------------------------------------------------------------------------------------------

@@ -33,8 +33,13 @@ def get(con: Connection, campaign: str) -> Campaign | None:
 
 def locked(con: Connection, campaign: str) -> Campaign | None:
     """Read one campaign to change it; nobody else changes it until this transaction ends."""
-    found = _read(con, select(table).where(table.c.id == campaign).with_for_update())
+    found = _read(con, select(table).where(table.c.id == campaign).with_for_update(key_share=True))
     return found[0] if found else None
+
+
+def unchanged(con: Connection, campaign: Campaign) -> bool:
+    """Say whether a campaign is still what was read, and keep it so until this transaction ends."""
+    return _read(con, select(table).where(table.c.id == campaign.id).with_for_update(read=True)) == [campaign]
 
 
 def everything(con: Connection) -> list[Campaign]:
@@ -58,8 +63,18 @@ def active(con: Connection) -> list[Campaign]:
     return _read(con, statement.order_by(table.c.handed_over_at, table.c.id))
 
 
-def ordered(con: Connection, device: DeviceId) -> list[tuple[Campaign, datetime]]:
-    """Read the campaigns that order something of a machine, each with the instant it was offered."""
+def contained(con: Connection, pack: CampaignId) -> list[Campaign]:
+    """Read the open campaigns that a service pack's campaign contains, to change them (P7.2)."""
+    statement = select(table).where(table.c.rolled_up_by == pack, table.c.phase.not_in(_ENDED))
+    return _read(con, statement.order_by(table.c.id).with_for_update(key_share=True))
+
+
+def ordered(con: Connection, device: DeviceId, now: datetime) -> list[tuple[Campaign, datetime]]:
+    """Read the campaigns that order something of a machine now, each with the instant it was offered.
+
+    A halted campaign orders nothing (A7), nor does one that exempts the machine (A1): an order that is missing from
+    the answer is dropped by the agent.
+    """
     offered = record.c.offered_at.label("offered")
     statement = (
         select(table, offered)
@@ -69,6 +84,8 @@ def ordered(con: Connection, device: DeviceId) -> list[tuple[Campaign, datetime]
             table.c.phase.not_in(_ENDED),
             record.c.offered_at.is_not(None),
             record.c.recalled_at.is_(None),
+            table.c.halted_at.is_(None),
+            or_(record.c.exempt_until.is_(None), record.c.exempt_until <= now),
         )
         .order_by(table.c.handed_over_at, table.c.id)
     )

@@ -27,14 +27,18 @@ class Contact(NamedTuple):
 
 
 def save(con: Connection, devices: Iterable[Device]) -> None:
-    """Add machines, or put what is known now in the place of what was known; never an earlier sighting."""
+    """Add machines, or put what is known now in the place of what was known.
+
+    Never an earlier sighting, and protection stays: taking it away is `protect`'s, and needs two people (A9).
+    """
     with staged(con, _KNOWN, (_row(each) for each in devices)) as stage:
         statement = insert(table).from_select(_FIELDS, select(stage))
-        changed = {name: statement.excluded[name] for name in _FIELDS if name not in {"id", "seen_at"}}
-        latest = func.greatest(table.c.seen_at, statement.excluded.seen_at)
-        con.execute(
-            statement.on_conflict_do_update(index_elements=[table.c.id], set_=changed | {"seen_at": latest})
-        )
+        kept = {
+            "seen_at": func.greatest(table.c.seen_at, statement.excluded.seen_at),
+            "protected": or_(table.c.protected, statement.excluded.protected),
+        }
+        changed = {name: statement.excluded[name] for name in _FIELDS if name != "id"} | kept
+        con.execute(statement.on_conflict_do_update(index_elements=[table.c.id], set_=changed))
 
 
 def everything(con: Connection, limit: int | None = None) -> list[Device]:
@@ -63,6 +67,20 @@ def seen(con: Connection, devices: Sequence[DeviceId], at: datetime) -> None:
     """Note that the network saw machines."""
     latest = func.greatest(table.c.seen_at, at)
     con.execute(update(table).where(table.c.id == func.any(list(devices))).values(seen_at=latest))
+
+
+def protect(con: Connection, device: DeviceId, protected: bool) -> None:
+    """Put a machine on the list of those that are never removed, or take it off (A8)."""
+    con.execute(update(table).where(table.c.id == device).values(protected=protected))
+
+
+def sites_of(con: Connection, devices: Iterable[DeviceId]) -> dict[DeviceId, SiteId]:
+    """Find the sites of some machines; those that are not known are left out."""
+    wanted = func.any(list(devices))
+    return {
+        DeviceId(row.id): SiteId(row.site)
+        for row in con.execute(select(table.c.id, table.c.site).where(table.c.id == wanted))
+    }
 
 
 def heard(con: Connection, contacts: Sequence[Contact]) -> None:

@@ -74,6 +74,7 @@ class Embedded:
         self._directory = directory.absolute()
         self._data = self._directory / "data"
         self._user = user
+        self._who: ServerUser | None = None
         self._lock: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -99,13 +100,17 @@ class Embedded:
     def start(self) -> str:
         """Start the server, or find the one another process runs here, and return its address.
 
+        Called again, it starts a server that was killed, and takes over from a process that has ended.
+
         Raises:
             StoreError: It cannot run; the message says why and what to do.
         """
-        if self.owned:
-            return self.url
+        if self._process is not None:
+            if self._process.poll() is None:
+                return self.url
+            self.stop()
         try:
-            who = server_user(self._user)
+            who = self._who = self._who or server_user(self._user)
             self._prepare_directory(who)
             deadline = stopwatch() + READY_WITHIN_SECONDS
             if self._take_lock(deadline):

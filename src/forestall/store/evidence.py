@@ -1,7 +1,7 @@
 """What witnesses say of machines: records change by the domain's rules, and every changed word is kept."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -47,7 +47,10 @@ def take(
     changed = records.revise(con, campaign, changes)
     words = [word for pair in changed for word in _words(pair, by_device[pair.after.device])]
     records.remember(con, campaign, words)
-    ledger.append(con, [_event(campaign, word) for word in words], now)
+    events = [
+        event for pair in changed for event in _events(campaign, pair, by_device[pair.after.device], now)
+    ]
+    ledger.append(con, events, now)
     return changed
 
 
@@ -66,12 +69,25 @@ def _words(pair: Changed, said: list[Observation]) -> list[Word]:
     words: dict[Witness, Word] = {}
     for each in said:
         witness, status, at, detail = each.evidence
-        column = WITNESS_COLUMNS[witness][0]
-        if getattr(pair.after, column) == status != getattr(pair.before, column):
+        if _changed_word(pair, each.evidence):
             words[witness] = Word(each.device, witness, status, at, detail)
     return list(words.values())
 
 
-def _event(campaign: CampaignId, word: Word) -> Event:
-    body: dict[str, JsonValue] = {"status": word.status, "detail": word.detail}
-    return Event(EventKind.STATUS_CHANGED, word.witness, word.device, campaign, paragraph="A2", body=body)
+def _changed_word(pair: Changed, evidence: Evidence) -> bool:
+    column = WITNESS_COLUMNS[evidence.witness][0]
+    return bool(getattr(pair.after, column) == evidence.status != getattr(pair.before, column))
+
+
+def _events(campaign: CampaignId, pair: Changed, said: list[Observation], now: datetime) -> Iterator[Event]:
+    """Tell what the record can be told again from: changed words, changed attempts, fresh starts (R17)."""
+    attempted = (pair.before.failures, pair.before.forced_at) != (pair.after.failures, pair.after.forced_at)
+    if not attempted and pair.before.episode == pair.after.episode:
+        said = [each for each in said if _changed_word(pair, each.evidence)]
+    for witness, each in {each.evidence.witness: each for each in said}.items():
+        body: dict[str, JsonValue] = {"status": each.evidence.status, "detail": each.evidence.detail}
+        if each.evidence.observed_at != now:
+            body["observed_at"] = each.evidence.observed_at.isoformat()
+        if attempted and each.attempts is not None:
+            body |= {"failures": each.attempts.failures, "forced": each.attempts.forced}
+        yield Event(EventKind.STATUS_CHANGED, witness, each.device, campaign, paragraph="A2", body=body)

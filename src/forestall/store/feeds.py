@@ -24,6 +24,11 @@ class FeedState:
     held: str = ""
     """Why a newer copy waits for a person."""
 
+    @property
+    def tried_at(self) -> datetime | None:
+        """When it was last read, with or without success."""
+        return max((at for at in (self.last_good_at, self.last_error_at) if at), default=None)
+
 
 def states(con: Connection) -> dict[str, FeedState]:
     """Read the state of every source that was ever tried, by name."""
@@ -41,9 +46,9 @@ def failed(con: Connection, name: str, now: datetime, why: str) -> None:
     _save(con, name, last_error=why, last_error_at=now)
 
 
-def hold(con: Connection, name: str, why: str) -> None:
+def hold(con: Connection, name: str, now: datetime, why: str) -> None:
     """Note that a copy could be read but waits for a person, because it shrank for example."""
-    _save(con, name, held=why)
+    _save(con, name, held=why, last_error_at=now)
 
 
 def _save(con: Connection, name: str, **changed: str | int | datetime) -> None:

@@ -132,6 +132,19 @@ def conclude(con: Connection, done: Iterable[tuple[Intent, Receipt]], actor: str
     ledger.append(con, [concluded(intent, receipt, actor) for intent, receipt in final], now)
 
 
+def bring_back(
+    con: Connection, ordered: Sequence[tuple[Intent, datetime]], answered: Sequence[tuple[Intent, Receipt]]
+) -> int:
+    """Put back what the ledger says was ordered and answered; returns how many were not known (R17)."""
+    columns = [table.c[name] for name in _COLUMNS]
+    rows = {_key(intent): _row(intent, at) for intent, at in ordered}
+    with staged(con, columns, rows.values()) as stage:
+        statement = insert(table).from_select(_COLUMNS, select(stage)).on_conflict_do_nothing()
+        new = len(con.execute(statement.returning(table.c.device)).all())
+    _keep(con, list({_key(intent): (intent, receipt) for intent, receipt in answered}.values()))
+    return new
+
+
 def load(con: Connection, now: datetime) -> Load:
     """Count what was done lately, from the intents: no restart and no second scheduler changes it."""
     lately = select(table.c.action, table.c.site, table.c.ordered_at).where(

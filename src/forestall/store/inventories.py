@@ -55,6 +55,7 @@ _BY_DEVICE = text(
     f"""{_STANDING}
 SELECT d.device, coalesce(s.status, 'not_affected')
 FROM device_inventory AS d LEFT JOIN standing AS s USING (inventory)
+WHERE CAST(:devices AS text[]) IS NULL OR d.device = ANY (CAST(:devices AS text[]))
 """  # noqa: S608 - constants only
 )
 
@@ -153,11 +154,14 @@ def affected_counts(
         return {RemediationId(name): count for name, count in con.execute(_COUNTS, {"device": device})}
 
 
-def standing_of(con: Connection, remediation: RemediationId) -> dict[DeviceId, Status]:
-    """Say how each machine with an inventory stands to an update."""
+def standing_of(
+    con: Connection, remediation: RemediationId, devices: Iterable[DeviceId] | None = None
+) -> dict[DeviceId, Status]:
+    """Say how each machine with an inventory stands to an update, or each of some machines."""
     release, source, version = parts_of(remediation)
+    wanted = {"devices": None if devices is None else list(devices)}
     with staged(con, _STAGE, [(remediation, release, source, dpkg_key(version))]):
-        return {DeviceId(device): Status(status) for device, status in con.execute(_BY_DEVICE)}
+        return {DeviceId(device): Status(status) for device, status in con.execute(_BY_DEVICE, wanted)}
 
 
 def _stage_rows(remediations: Iterable[Remediation]) -> Iterable[Sequence[object]]:

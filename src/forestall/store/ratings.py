@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from forestall.domain.level import Level
 from forestall.domain.remediation import RemediationId
@@ -53,21 +54,24 @@ def save(con: Connection, rating: Rating) -> None:
 
 def newest(con: Connection) -> Sequence[Rating]:
     """Read the rating in force of every rated update."""
-    statement = select(table).distinct(table.c.remediation).order_by(table.c.remediation, table.c.id.desc())
-    return [
-        Rating(
-            RemediationId(row.remediation),
-            Level(row.level),
-            Level(row.proposed),
-            ThreeEs(row.escalation, row.expansion, row.exposure),
-            row.by,
-            row.at,
-            tuple(row.reasons),
-        )
-        for row in con.execute(statement)
-    ]
+    statement = select(table).order_by(table.c.remediation, table.c.id.desc())
+    return [_rating(row) for row in con.execute(statement.ext(distinct_on(table.c.remediation)))]
 
 
 def of(con: Connection, remediation: RemediationId) -> Rating | None:
     """Read the rating in force of one update."""
-    return next((rating for rating in newest(con) if rating.remediation == remediation), None)
+    given = select(table).where(table.c.remediation == remediation).order_by(table.c.id.desc()).limit(1)
+    row = con.execute(given).first()
+    return _rating(row) if row else None
+
+
+def _rating(row: Row[tuple[object, ...]]) -> Rating:
+    return Rating(
+        RemediationId(row.remediation),
+        Level(row.level),
+        Level(row.proposed),
+        ThreeEs(row.escalation, row.expansion, row.exposure),
+        row.by,
+        row.at,
+        tuple(row.reasons),
+    )

@@ -3,7 +3,7 @@
 How a record changes is the domain's (`domain.record.after_*`); here rows are locked, handed over, written back.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,9 +12,11 @@ from sqlalchemy import Connection, select
 from sqlalchemy.dialects.postgresql import insert
 
 from forestall.domain.device import DeviceId
+from forestall.domain.events import Event, EventKind, JsonValue
 from forestall.domain.evidence import Status
 from forestall.domain.order import CampaignId
 from forestall.domain.record import Record
+from forestall.store import ledger
 from forestall.store.bulk import copy_in, driver, staged
 from forestall.store.tables import evidence as evidence_table
 from forestall.store.tables import record as table
@@ -30,6 +32,7 @@ _OF_DEVICE = {
 }
 """What a record has from its machine, whatever the campaign."""
 
+_NAMED_AT_ONCE = 1_000
 _OWN = tuple(name for name in Record._fields if name not in _OF_DEVICE)
 _STATUS_AT = tuple(index for index, name in enumerate(Record._fields) if name.endswith("_status"))
 _STATUS = {status.value: status for status in Status}
@@ -73,17 +76,37 @@ def some(con: Connection, campaign: CampaignId, devices: Sequence[DeviceId]) -> 
 def enlist(con: Connection, campaign: CampaignId, found: Mapping[DeviceId, Status], now: datetime) -> int:
     """Take machines into a campaign with what their inventories say; those already in it stay as they are.
 
-    Returns how many are new. UNKNOWN is no word, so it is not dated.
+    Returns how many are new; the ledger names them, many to an entry. UNKNOWN is no word, so it is not dated.
     """
+    new = bring_back(con, campaign, ((device, status, now) for device, status in found.items()))
+    ledger.append(con, _enlisted(campaign, sorted(new), found), now)
+    return len(new)
+
+
+def bring_back(
+    con: Connection, campaign: CampaignId, found: Iterable[tuple[DeviceId, Status, datetime]]
+) -> list[DeviceId]:
+    """Put machines into a campaign without telling the ledger, which knows already (R17); returns the new ones."""
     columns = [table.c[name] for name in ("campaign", "device", "inventory_status", "inventory_at")]
     rows = (
-        (campaign, device, None, None) if status is Status.UNKNOWN else (campaign, device, status, now)
-        for device, status in found.items()
+        (campaign, device, None, None) if status is Status.UNKNOWN else (campaign, device, status, at)
+        for device, status, at in found
     )
     with staged(con, columns, rows) as stage:
         names = [column.name for column in columns]
         statement = insert(table).from_select(names, select(stage)).on_conflict_do_nothing()
-        return con.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
+        return [DeviceId(name) for name in con.execute(statement.returning(table.c.device)).scalars()]
+
+
+def _enlisted(
+    campaign: CampaignId, new: Sequence[DeviceId], found: Mapping[DeviceId, Status]
+) -> Iterator[Event]:
+    for start in range(0, len(new), _NAMED_AT_ONCE):
+        machines: dict[str, JsonValue] = {
+            device: found[device].value for device in new[start : start + _NAMED_AT_ONCE]
+        }
+        body: dict[str, JsonValue] = {"machines": machines}
+        yield Event(EventKind.ENLISTED, "forestall", campaign, campaign, paragraph="P3.4", body=body)
 
 
 def revise(
@@ -107,7 +130,10 @@ def mark(
 
 
 def exempt(con: Connection, campaign: CampaignId, device: DeviceId, until: datetime) -> bool:
-    """Exempt a machine from a campaign until an instant (A1); false where it is not in the campaign."""
+    """Exempt a machine from a campaign until an instant (A1); false where it is not in the campaign.
+
+    An instant that has passed ends an exemption.
+    """
     mark(con, campaign, "exempt_until", [device], until)
     return bool(some(con, campaign, [device]))
 

@@ -101,10 +101,12 @@ def _configured(name: str, uid: int) -> ServerUser:
         user = pwd.getpwnam(name)
     except KeyError:
         raise StoreError(f"database.user names {name!r}, but there is no such user here.") from None
+    if user.pw_uid == 0:
+        raise StoreError("database.user names root, as whom PostgreSQL does not run. Name an ordinary user.")
     if user.pw_uid == uid:
         return ServerUser(prefix=(), peer=name, owner=uid)
-    if uid != 0 or user.pw_uid == 0:
-        raise StoreError(f"database.user names {name!r}: only root can do that, and only for another user.")
+    if uid != 0:
+        raise StoreError(f"database.user names {name!r}: only root can start a server for another user.")
     switch = ("setpriv", "--reuid", name, "--regid", str(user.pw_gid), "--init-groups", "--")
     return ServerUser(prefix=switch, peer=_name(uid), owner=user.pw_uid)
 

@@ -249,6 +249,7 @@ campaign = Table(
     _must("halted_because"),
     _moment("ended_at"),
     Column("rolled_up_by", Text),
+    _moment("resumed_at"),
 )
 
 record = Table(
@@ -363,4 +364,10 @@ approval = Table(
     _must("left", Integer),
     Column("approved_by", Text),
     _moment("approved_at"),
+    Column("subject", Text, nullable=False, server_default=""),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("control", Text, nullable=False, server_default=""),
+    _moment("until"),
+    Column("devices", TEXTS, nullable=False, server_default="{}"),
 )
+"""`machines` is the hash of `devices`: the set that was previewed."""

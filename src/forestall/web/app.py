@@ -1,6 +1,6 @@
 """The web application: the agents' interface and the pages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import msgspec
@@ -20,11 +20,16 @@ from forestall.web.pages import page_routes
 from forestall.web.trust_files import trust_routes
 
 
-def make_app(desk: AgentDesk, pages: dict[str, Callable[[], Overview]]) -> Starlette:
-    """Put the routes together; errors are answered as problem documents (RFC 9457)."""
+def make_app(
+    desk: AgentDesk, pages: Mapping[str, Callable[[], Overview]], keep_seconds: float = 2.0
+) -> Starlette:
+    """Put the routes together; errors are answered as problem documents (RFC 9457).
+
+    Who looks at a page within `keep_seconds` of another is shown the same numbers.
+    """
     signed = trust_routes(desk.repository) if desk.repository else []
     return Starlette(
-        routes=[*agent_routes(desk), *signed, *page_routes(pages, partial(_development, desk))],
+        routes=[*agent_routes(desk), *signed, *page_routes(pages, keep_seconds, partial(_development, desk))],
         exception_handlers={HTTPException: _refused, ForestallError: _failed, Exception: _unforeseen},
     )
 

@@ -1,7 +1,9 @@
 """The pages for people: server-rendered, no script; hostile names are escaped by the templates."""
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -10,6 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from forestall.clock import stopwatch
 from forestall.server.overview import Overview
 from forestall.web.curve import curve
 from forestall.web.texts import language_of, texts
@@ -27,9 +30,12 @@ HEADERS = {
 
 
 def page_routes(
-    pages: dict[str, Callable[[], Overview]], development: Callable[[], bool]
+    pages: Mapping[str, Callable[[], Overview]], keep_seconds: float, development: Callable[[], bool]
 ) -> list[Route | Mount]:
-    """Make a status page for each path, and what the pages need; each says so where keys are for trying out only."""
+    """Make a status page for each path, and what the pages need; each says so where keys are for trying out only.
+
+    Gathering looks at everything there is, so all who look within `keep_seconds` are shown the same.
+    """
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
     )
@@ -48,4 +54,17 @@ def page_routes(
         return show
 
     static = Mount("/static", StaticFiles(directory=_HERE / "static"))
-    return [*(Route(path, page(gather)) for path, gather in pages.items()), static]
+    return [*(Route(path, page(_shared(gather, keep_seconds))) for path, gather in pages.items()), static]
+
+
+def _shared(gather: Callable[[], Overview], keep_seconds: float) -> Callable[[], Overview]:
+    """Gather at most once in a while, and never twice at the same time."""
+    lock, kept = threading.Lock(), deque[tuple[float, Overview]](maxlen=1)
+
+    def shared() -> Overview:
+        with lock:
+            if not kept or stopwatch() - kept[0][0] >= keep_seconds:
+                kept.append((stopwatch(), gather()))
+            return kept[0][1]
+
+    return shared

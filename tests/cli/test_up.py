@@ -1,0 +1,107 @@
+"""`forestall up` as a process of its own: what it prints, and that kill -9 loses nothing that was acknowledged."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forestall.domain.device import DeviceId
+from forestall.server.ledger_file import check_database
+from forestall.server.watermark import Watermark
+from forestall.server.wiring import opened
+from forestall.store import devices, inventories
+
+FORESTALL = [sys.executable, "-c", "from forestall.cli.main import main; main()"]
+
+
+def run(directory: Path, *words: str) -> Any:
+    done = subprocess.run(
+        [*FORESTALL, *words, "--data", directory, "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def up(directory: Path) -> "tuple[subprocess.Popen[str], str]":
+    """Start a server that stays; returns it with its address."""
+    server = subprocess.Popen(
+        [*FORESTALL, "up", "--no-demo", "--bind", "127.0.0.1:0", "--every", "0.1", "--data", directory],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert server.stdout is not None
+    for line in server.stdout:
+        if line.startswith("Status page: http://"):
+            return server, line.split()[2].removeprefix("http://").rstrip("/")
+    pytest.fail(f"it ended with {server.wait()}")
+
+
+def ask(address: str, method: str, path: str, body: object, credential: str = "") -> Any:
+    connection = http.client.HTTPConnection(address, timeout=60)
+    try:
+        connection.request(method, path, json.dumps(body), {"Authorization": credential})
+        answer = connection.getresponse()
+        content = answer.read()
+        assert answer.status < 300, content
+        return json.loads(content or b"null")
+    finally:
+        connection.close()
+
+
+def test_once_prints_the_summary_and_leaves_nothing_running(tmp_path: Path):
+    summary = run(tmp_path, "up", "--once", "--bind", "127.0.0.1:0")
+    assert set(summary) == {"updates_open", "worst", "url", "seconds_to_ready", "machine"}
+    assert summary["url"].startswith("http://127.0.0.1:")
+    assert summary["seconds_to_ready"] > 0
+    if not summary["machine"] and summary["updates_open"]:
+        assert set(summary["worst"]) == {"update", "level", "why"}
+        assert summary["worst"]["why"]
+        assert len(run(tmp_path, "advisory", "ls")) == summary["updates_open"]
+    assert not (tmp_path / "database" / "data" / "postmaster.pid").exists()
+
+
+@pytest.mark.parametrize("victims", [("server",), ("database",), ("server", "database")], ids="+".join)
+def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path, victims: tuple[str, ...]):
+    """Machines enrol and report until the blow falls; what was answered is there at the next start."""
+    server, address = up(tmp_path)
+    acknowledged: list[str] = []
+    try:
+        token = run(tmp_path, "enroll", "token", "--uses", "1000", "--by", "aiko")["token"]
+        package = ["libssl3", "3.0.15-1", "amd64", "installed", "openssl", "3.0.15-1"]
+        postmaster = int((tmp_path / "database" / "data" / "postmaster.pid").read_text().split()[0])
+        while True:
+            try:
+                made = ask(
+                    address, "POST", "/agent/v1/enrol", {"token": token, "name": "h", "agent_version": "1"}
+                )
+                me = f"Bearer {made['device']}:{made['secret']}"
+                ask(address, "PUT", "/agent/v1/inventory", {"release": "bookworm", "packages": [package]}, me)
+            except (OSError, http.client.HTTPException, AssertionError):
+                break
+            acknowledged.append(made["device"])
+            if len(acknowledged) == 10:
+                for victim in victims:
+                    os.kill(server.pid if victim == "server" else postmaster, signal.SIGKILL)
+        if "server" not in victims:
+            server.kill()
+    finally:
+        server.kill()
+        server.communicate()
+    with opened(tmp_path) as installation, installation.database.begin() as con:
+        known = {device.id for device in devices.everything(con)}
+        assert set(acknowledged) <= known
+        assert all(inventories.get(con, DeviceId(device)) for device in acknowledged)
+        watermark = Watermark(tmp_path / "ledger.jsonl")
+        checked = check_database(
+            installation.database, [watermark.head()] if watermark.head().sequence else []
+        )
+        assert checked.flaw is None
+        assert watermark.observing(installation.database) == ""
+    assert len(acknowledged) >= 10
