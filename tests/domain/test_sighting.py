@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forestall.domain.device import DeviceId, SiteId
-from forestall.domain.sighting import Merged, Sighting, Source, is_shared, way_of, merge
+from forestall.domain.sighting import Merged, Sighting, Source, is_shared, merge, way_of
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -32,22 +32,80 @@ def shape(hardware=(), addresses=(), managed=False):
 @pytest.mark.parametrize(
     ("sightings", "wanted"),
     [
-        pytest.param([seen(MAC, IP), seen(MAC, MOVED, ago=1)], {shape([MAC], [IP, MOVED])}, id="one hardware address, two IP addresses"),
-        pytest.param([seen(MAC, IP, ago=2), seen(OTHER, IP)], {shape([MAC]), shape([OTHER], [IP])}, id="an IP address is its last holder's"),
-        pytest.param([seen(MAC, IP), seen(ip=IP, by=Source.SWEEP, ago=1)], {shape([MAC], [IP])}, id="a knock answered is the holder's"),
-        pytest.param([seen(MAC, IP, ago=40), seen(ip=IP, by=Source.SWEEP)], {shape([MAC]), shape([], [IP])}, id="who held it yesterday but one is nobody's proof"),
-        pytest.param([seen(MAC, IP), seen(MAC, IP, site=SiteId("far"))], {shape([MAC], [IP])}, id="the same machine at two sites"),
-        pytest.param([seen(MAC, IP), seen(ip=IP, by=Source.SWEEP, site=SiteId("far"))], {shape([MAC], [IP]), shape([], [IP])}, id="another site's 10.0.0.1 is another machine"),
-        pytest.param([seen(MAC, IP, name="pc"), seen(OTHER, MOVED, name="pc")], {shape([MAC], [IP]), shape([OTHER], [MOVED])}, id="a name is a claim and joins nobody"),
+        pytest.param(
+            [seen(MAC, IP), seen(MAC, MOVED, ago=1)],
+            {shape([MAC], [IP, MOVED])},
+            id="one hardware address, two IP addresses",
+        ),
+        pytest.param(
+            [seen(MAC, IP, ago=2), seen(OTHER, IP)],
+            {shape([MAC]), shape([OTHER], [IP])},
+            id="an IP address is its last holder's",
+        ),
+        pytest.param(
+            [seen(MAC, IP), seen(ip=IP, by=Source.SWEEP, ago=1)],
+            {shape([MAC], [IP])},
+            id="a knock answered is the holder's",
+        ),
+        pytest.param(
+            [seen(MAC, IP, ago=40), seen(ip=IP, by=Source.SWEEP)],
+            {shape([MAC]), shape([], [IP])},
+            id="who held it yesterday but one is nobody's proof",
+        ),
+        pytest.param(
+            [seen(MAC, IP), seen(MAC, IP, site=SiteId("far"))],
+            {shape([MAC], [IP])},
+            id="the same machine at two sites",
+        ),
+        pytest.param(
+            [seen(MAC, IP), seen(ip=IP, by=Source.SWEEP, site=SiteId("far"))],
+            {shape([MAC], [IP]), shape([], [IP])},
+            id="another site's 10.0.0.1 is another machine",
+        ),
+        pytest.param(
+            [seen(MAC, IP, name="pc"), seen(OTHER, MOVED, name="pc")],
+            {shape([MAC], [IP]), shape([OTHER], [MOVED])},
+            id="a name is a claim and joins nobody",
+        ),
         pytest.param([seen(MAC, IP, name=LAPTOP)], {shape([MAC], [IP])}, id="nobody is managed by his name"),
-        pytest.param([seen(MAC, IP, certificate=LAPTOP, by=Source.LOGIN)], {shape([MAC], [IP], managed=True)}, id="managed by certificate"),
-        pytest.param([seen(MAC, IP, certificate="stranger", by=Source.LOGIN)], {shape([MAC], [IP])}, id="a certificate that is none of ours"),
-        pytest.param([seen(MAC, certificate=LAPTOP, by=Source.LOGIN), seen(OTHER, IP, certificate=LAPTOP, by=Source.LOGIN)], {shape([MAC, OTHER], [IP], managed=True)}, id="wired and wireless under one certificate"),
-        pytest.param([seen(ip=IP, certificate=LAPTOP, by=Source.CHECK_IN), seen(MAC, IP, ago=1)], {shape([MAC], [IP], managed=True)}, id="an agent came from the address that a machine held"),
-        pytest.param([seen(DOCK, IP, certificate=LAPTOP, by=Source.LOGIN, ago=3), seen(DOCK, MOVED, certificate=DESK, by=Source.LOGIN)], {shape([DOCK], [IP], managed=True), shape([DOCK], [MOVED], managed=True)}, id="a docking station joins nobody"),
-        pytest.param([seen("00:00:5e:00:01:07", IP), seen("00:00:5e:00:01:07", MOVED)], {shape([], [IP]), shape([], [MOVED])}, id="routers that stand in for each other"),
+        pytest.param(
+            [seen(MAC, IP, certificate=LAPTOP, by=Source.LOGIN)],
+            {shape([MAC], [IP], managed=True)},
+            id="managed by certificate",
+        ),
+        pytest.param(
+            [seen(MAC, IP, certificate="stranger", by=Source.LOGIN)],
+            {shape([MAC], [IP])},
+            id="a certificate that is none of ours",
+        ),
+        pytest.param(
+            [
+                seen(MAC, certificate=LAPTOP, by=Source.LOGIN),
+                seen(OTHER, IP, certificate=LAPTOP, by=Source.LOGIN),
+            ],
+            {shape([MAC, OTHER], [IP], managed=True)},
+            id="wired and wireless under one certificate",
+        ),
+        pytest.param(
+            [seen(ip=IP, certificate=LAPTOP, by=Source.CHECK_IN), seen(MAC, IP, ago=1)],
+            {shape([MAC], [IP], managed=True)},
+            id="an agent came from the address that a machine held",
+        ),
+        pytest.param(
+            [
+                seen(DOCK, IP, certificate=LAPTOP, by=Source.LOGIN, ago=3),
+                seen(DOCK, MOVED, certificate=DESK, by=Source.LOGIN),
+            ],
+            {shape([DOCK], [IP], managed=True), shape([DOCK], [MOVED], managed=True)},
+            id="a docking station joins nobody",
+        ),
+        pytest.param(
+            [seen("00:00:5e:00:01:07", IP), seen("00:00:5e:00:01:07", MOVED)],
+            {shape([], [IP]), shape([], [MOVED])},
+            id="routers that stand in for each other",
+        ),
     ],
-)  # fmt: skip
+)
 def test_sightings_make_machines(sightings: list[Sighting], wanted):
     assert shapes(merge(sightings, {}, [LAPTOP, DESK])) == wanted
 

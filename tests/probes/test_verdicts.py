@@ -64,17 +64,35 @@ CHACHA = "chacha20-poly1305@openssh.com"
 @pytest.mark.parametrize(
     ("packet", "status"),
     [
-        pytest.param(kex("curve25519-sha256,kex-strict-s-v00@openssh.com", CHACHA), Status.FIXED, id="strict key exchange"),
+        pytest.param(
+            kex("curve25519-sha256,kex-strict-s-v00@openssh.com", CHACHA),
+            Status.FIXED,
+            id="strict key exchange",
+        ),
         pytest.param(kex("curve25519-sha256", CHACHA), Status.AFFECTED, id="ChaCha20 without it"),
-        pytest.param(kex("curve25519-sha256", "aes128-cbc", "hmac-sha2-256-etm@openssh.com"), Status.AFFECTED, id="CBC with encrypt-then-MAC without it"),
-        pytest.param(kex("curve25519-sha256", "aes128-cbc"), Status.NOT_AFFECTED, id="CBC without encrypt-then-MAC"),
-        pytest.param(kex("kex-strict-c-v00@openssh.com", CHACHA), Status.AFFECTED, id="the client's word for it does not count"),
+        pytest.param(
+            kex("curve25519-sha256", "aes128-cbc", "hmac-sha2-256-etm@openssh.com"),
+            Status.AFFECTED,
+            id="CBC with encrypt-then-MAC without it",
+        ),
+        pytest.param(
+            kex("curve25519-sha256", "aes128-cbc"), Status.NOT_AFFECTED, id="CBC without encrypt-then-MAC"
+        ),
+        pytest.param(
+            kex("kex-strict-c-v00@openssh.com", CHACHA),
+            Status.AFFECTED,
+            id="the client's word for it does not count",
+        ),
         pytest.param(kex("x")[:-20], Status.UNKNOWN, id="cut off"),
         pytest.param(b"\xff" * 40, Status.UNKNOWN, id="a length of four thousand million"),
-        pytest.param(struct.pack(">IBB", 40, 4, 20) + bytes(16) + b"\xff" * 30, Status.UNKNOWN, id="lists longer than the packet"),
+        pytest.param(
+            struct.pack(">IBB", 40, 4, 20) + bytes(16) + b"\xff" * 30,
+            Status.UNKNOWN,
+            id="lists longer than the packet",
+        ),
         pytest.param(b"", Status.UNKNOWN, id="nothing"),
     ],
-)  # fmt: skip
+)
 def test_strict_key_exchange(packet: bytes, status: Status):
     assert answer(ssh.strict_exchange, BANNER, packet).status is status
     # The packet may come in one go with the banner, too.
@@ -86,15 +104,29 @@ def test_strict_key_exchange(packet: bytes, status: Status):
     [
         pytest.param(BANNER, "9.2p1-2+deb12u10", "openssh 9.2p1-2+deb12u10", id="Debian's revision"),
         pytest.param(b"hello\r\n" + BANNER, "9.2p1-2+deb12u10", "openssh", id="lines before the banner"),
-        pytest.param(b"SSH-2.0-OpenSSH_9.9\r\n", "", "is OpenSSH_9.9, not OpenSSH", id="a version that is no portable one"),
+        pytest.param(
+            b"SSH-2.0-OpenSSH_9.9\r\n",
+            "",
+            "is OpenSSH_9.9, not OpenSSH",
+            id="a version that is no portable one",
+        ),
         pytest.param(b"SSH-2.0-OpenSSH_9.2p1\r\n", "", "does not tell a Debian revision", id="no revision"),
-        pytest.param(b"SSH-2.0-OpenSSH_9.6p1 Ubuntu-3ubuntu13\r\n", "", "does not tell a Debian revision", id="another distribution"),
-        pytest.param(b"SSH-2.0-dropbear_2022.83\r\n", "", "is dropbear_2022.83, not OpenSSH", id="another server"),
-        pytest.param(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\x1b[2J\x07\r\n", "", "is no SSH server", id="escape sequences"),
+        pytest.param(
+            b"SSH-2.0-OpenSSH_9.6p1 Ubuntu-3ubuntu13\r\n",
+            "",
+            "does not tell a Debian revision",
+            id="another distribution",
+        ),
+        pytest.param(
+            b"SSH-2.0-dropbear_2022.83\r\n", "", "is dropbear_2022.83, not OpenSSH", id="another server"
+        ),
+        pytest.param(
+            b"SSH-2.0-OpenSSH_9.2p1 Debian-2\x1b[2J\x07\r\n", "", "is no SSH server", id="escape sequences"
+        ),
         pytest.param(b"220 mail.example ESMTP\r\n", "", "is no SSH server", id="a mail server"),
         pytest.param((b"SSH-" * 8_000, Ended.FULL), "", "sent too much before a banner", id="a flood"),
     ],
-)  # fmt: skip
+)
 def test_the_ssh_banner(banner, version: str, why: str):
     found = answer(ssh.banner, banner)
     assert (found.status, found.version) == (Status.UNKNOWN, version)
@@ -132,15 +164,22 @@ def icp_answer(url: bytes, kind: int = 4, number: int = 0x4653) -> bytes:
 @pytest.mark.parametrize(
     ("reply", "status", "proof"),
     [
-        pytest.param(icp_answer(b"probe%20test"), Status.FIXED, "probe%20test", id="the question's own address"),
-        pytest.param(icp_answer(b"secret\x00of\xffothers"), Status.AFFECTED, "16 bytes that nobody sent", id="another's memory, which is not kept"),
+        pytest.param(
+            icp_answer(b"probe%20test"), Status.FIXED, "probe%20test", id="the question's own address"
+        ),
+        pytest.param(
+            icp_answer(b"secret\x00of\xffothers"),
+            Status.AFFECTED,
+            "16 bytes that nobody sent",
+            id="another's memory, which is not kept",
+        ),
         pytest.param(icp_answer(b"", kind=22), Status.UNKNOWN, None, id="we are not served"),
         pytest.param(icp_answer(b"x", number=1), Status.UNKNOWN, None, id="an answer to another question"),
         pytest.param(icp_answer(b"x")[:-1], Status.UNKNOWN, None, id="cut off"),
         pytest.param(b"\x04", Status.UNKNOWN, None, id="too short"),
         pytest.param((b"", Ended.SILENT), Status.UNKNOWN, "", id="silence"),
     ],
-)  # fmt: skip
+)
 def test_squid(reply, status: Status, proof: str | None):
     found = answer(icp.freed_memory, reply)
     assert found.status is status
@@ -166,7 +205,11 @@ GREETING = record(22, hello(HEARTBEATS) + DONE)
 @pytest.mark.parametrize(
     ("parts", "status"),
     [
-        pytest.param([GREETING, record(24, b"\x02\x00\x10" + b"secret" * 5) + ALERT], Status.AFFECTED, id="bytes that nobody sent"),
+        pytest.param(
+            [GREETING, record(24, b"\x02\x00\x10" + b"secret" * 5) + ALERT],
+            Status.AFFECTED,
+            id="bytes that nobody sent",
+        ),
         pytest.param([GREETING, ALERT], Status.FIXED, id="an alert"),
         pytest.param([GREETING, (b"", Ended.CLOSED)], Status.FIXED, id="hangs up"),
         pytest.param([GREETING, (b"", Ended.SILENT)], Status.UNKNOWN, id="silence proves nothing"),
@@ -174,7 +217,7 @@ GREETING = record(22, hello(HEARTBEATS) + DONE)
         pytest.param([ALERT], Status.UNKNOWN, id="greets nobody"),
         pytest.param([b"HTTP/1.1 400 Bad Request\r\n"], Status.UNKNOWN, id="no TLS"),
     ],
-)  # fmt: skip
+)
 def test_heartbleed(parts: Sequence, status: Status):
     found = answer(tls.heartbleed, *parts)
     assert found.status is status
@@ -215,7 +258,9 @@ TAKEN, WELL = smb1(0x72, 0, bytes(34)), smb1(0x73, 0)
 @pytest.mark.parametrize(
     ("parts", "status"),
     [
-        pytest.param([TAKEN, WELL, WELL, smb1(0x25, 0xC0000205)], Status.AFFECTED, id="runs out of resources"),
+        pytest.param(
+            [TAKEN, WELL, WELL, smb1(0x25, 0xC0000205)], Status.AFFECTED, id="runs out of resources"
+        ),
         pytest.param([TAKEN, WELL, WELL, smb1(0x25, 0xC0000008)], Status.FIXED, id="knows no such handle"),
         pytest.param([TAKEN, WELL, WELL, smb1(0x25, 0xC0000022)], Status.FIXED, id="gives no access"),
         pytest.param([TAKEN, WELL, WELL, smb1(0x25, 0xC0000001)], Status.UNKNOWN, id="says something else"),
@@ -226,7 +271,7 @@ TAKEN, WELL = smb1(0x72, 0, bytes(34)), smb1(0x73, 0)
         pytest.param([(b"", Ended.SILENT)], Status.UNKNOWN, id="silence"),
         pytest.param([b"SSH-2.0-x\r\n"], Status.UNKNOWN, id="no SMB"),
     ],
-)  # fmt: skip
+)
 def test_the_named_pipe_of_smb1(parts: Sequence, status: Status):
     assert answer(smb.named_pipe, *parts).status is status
 
@@ -248,17 +293,43 @@ AIOHTTP = "Server: Python/3.11 aiohttp/3.8.4"
     ("conversation", "parts", "status"),
     [
         pytest.param(http.two_hosts, [page("200 OK", AIOHTTP)], Status.AFFECTED, id="the second Host passes"),
-        pytest.param(http.two_hosts, [page("404 Not Found", AIOHTTP)], Status.AFFECTED, id="it passes to a page that is not there"),
-        pytest.param(http.two_hosts, [page("400 Bad Request", AIOHTTP)], Status.FIXED, id="the second Host is refused"),
+        pytest.param(
+            http.two_hosts,
+            [page("404 Not Found", AIOHTTP)],
+            Status.AFFECTED,
+            id="it passes to a page that is not there",
+        ),
+        pytest.param(
+            http.two_hosts, [page("400 Bad Request", AIOHTTP)], Status.FIXED, id="the second Host is refused"
+        ),
         pytest.param(http.two_hosts, [page("200 OK", "Server: nginx")], Status.UNKNOWN, id="another server"),
         pytest.param(http.two_hosts, [b"\x16\x03\x01"], Status.UNKNOWN, id="no HTTP"),
-        pytest.param(http.range_digits, [page("206 P", AIOHTTP), page("206 P", AIOHTTP)], Status.AFFECTED, id="odd digits are served"),
-        pytest.param(http.range_digits, [page("404 N"), page("206 P", AIOHTTP), page("416 R")], Status.FIXED, id="odd digits are refused; the file was the second tried"),
-        pytest.param(http.range_digits, [page("206 P", AIOHTTP), page("200 OK")], Status.UNKNOWN, id="odd digits are passed over"),
-        pytest.param(http.range_digits, [page("206 P", "Server: nginx")], Status.UNKNOWN, id="ranges of another server"),
-        pytest.param(http.range_digits, [page("404 N", AIOHTTP)] * 3, Status.UNKNOWN, id="no file is served in ranges"),
+        pytest.param(
+            http.range_digits,
+            [page("206 P", AIOHTTP), page("206 P", AIOHTTP)],
+            Status.AFFECTED,
+            id="odd digits are served",
+        ),
+        pytest.param(
+            http.range_digits,
+            [page("404 N"), page("206 P", AIOHTTP), page("416 R")],
+            Status.FIXED,
+            id="odd digits are refused; the file was the second tried",
+        ),
+        pytest.param(
+            http.range_digits,
+            [page("206 P", AIOHTTP), page("200 OK")],
+            Status.UNKNOWN,
+            id="odd digits are passed over",
+        ),
+        pytest.param(
+            http.range_digits, [page("206 P", "Server: nginx")], Status.UNKNOWN, id="ranges of another server"
+        ),
+        pytest.param(
+            http.range_digits, [page("404 N", AIOHTTP)] * 3, Status.UNKNOWN, id="no file is served in ranges"
+        ),
     ],
-)  # fmt: skip
+)
 def test_aiohttp(conversation, parts: Sequence[bytes], status: Status):
     assert answer(conversation, *parts).status is status
 

@@ -11,8 +11,10 @@ from forestall.cli import (
     devices,
     doctor,
     enroll,
+    find,
     ledger,
     match,
+    probe,
     rate,
     rules,
     up,
@@ -34,6 +36,8 @@ app.command("rate")(rate.rate)
 app.add_typer(campaign.app, name="campaign")
 app.command("devices")(devices.devices)
 app.command("why")(devices.why)
+app.add_typer(find.app, name="find")
+app.add_typer(probe.app, name="probe")
 app.add_typer(enroll.app, name="enroll")
 app.add_typer(ledger.app, name="ledger")
 app.command("match")(match.match)

@@ -57,7 +57,7 @@ def up(
     from forestall.server.agents import AgentDesk
     from forestall.server.catalogue import load_bundle
     from forestall.server.loops import Clockwork
-    from forestall.server.outside import SIMULATED
+    from forestall.server.outside import effects_of
     from forestall.server.overview import overview
     from forestall.server.settings import split_bind
     from forestall.server.triage import triage
@@ -79,7 +79,7 @@ def up(
             pages["/company"] = showcase.overview
             stack.callback(showcase.stop)
         watermark = Watermark(installation.settings.directory / "ledger.jsonl")
-        clockwork = Clockwork(database, policy, SIMULATED, watermark, utc_now, every)
+        clockwork = Clockwork(database, policy, effects_of(installation), watermark, utc_now, every)
         stack.callback(clockwork.stop)
         clockwork.start()
         address = split_bind(bind or installation.settings.bind)

@@ -36,6 +36,8 @@ class EventKind(StrEnum):
     REFUSED = "refused"
     RESTORED = "restored"
     REPLAYED = "replayed"
+    JOINED = "joined"
+    """Two machines that were known apart are one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ def certificate(heard: tuple[Heard, ...]) -> Ask | Answer:
         return Ask(_client_hello(0x0303), _is_certificate_there)
     chain = _message(_split(heard[0].data), _CERTIFICATE)
     if chain is None or len(chain) < 11:
-        said = "takes TLS 1.3 only, which hides it" if _reply(heard[0].data) else "does not speak TLS"
+        refuses = _reply(heard[0].data) is not None
+        said = "takes TLS 1.3 only, which hides it" if refuses else "does not speak TLS"
         return unknown(f"the certificate cannot be read: what listens there {said}", heard[0].data[:20])
     der = chain[10 : 10 + int.from_bytes(chain[7:10])]
     ends_at = _valid_until(der)

@@ -7,6 +7,8 @@ from forestall.domain.action import Action
 from forestall.domain.intent import Intent
 from forestall.domain.record import Outcome, Receipt
 from forestall.server.effects import Effect, Effects
+from forestall.server.looking import make_look
+from forestall.server.wiring import Installation
 
 
 def _unconnected(why: str) -> Effect:
@@ -29,3 +31,11 @@ SIMULATED: Effects = {
     Action.RELEASE: _nothing_closed,
 }
 """The default: nothing outside is touched, and the record says what would have been."""
+
+
+def effects_of(installation: Installation) -> Effects:
+    """Connect what the settings name: probes where there is a scope."""
+    scope = installation.settings.scope
+    if not scope.areas:
+        return SIMULATED
+    return {**SIMULATED, Action.LOOK: make_look(installation.database, scope, installation.policy)}

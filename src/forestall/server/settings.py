@@ -2,12 +2,16 @@
 
 import os
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from forestall.domain.device import SiteId
 from forestall.domain.errors import InputError
-from forestall.server.toml_file import read_toml
+from forestall.domain.scope import Area, Network, Scope
+from forestall.server.toml_file import line_of, read_toml
 
 FILE = "forestall.toml"
 EMBEDDED = "embedded"
@@ -27,10 +31,18 @@ class _Feeds(msgspec.Struct, forbid_unknown_fields=True):
     addresses: list[str] = []
 
 
+class _Area(msgspec.Struct, forbid_unknown_fields=True):
+    site: str
+    networks: list[str]
+    spared: list[str] = []
+    per_second: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 500
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     server: _Server = msgspec.field(default_factory=_Server)
     database: _Database = msgspec.field(default_factory=_Database)
     feeds: _Feeds = msgspec.field(default_factory=_Feeds)
+    scope: list[_Area] = []
     policy: str = ""
 
 
@@ -46,6 +58,8 @@ class Settings:
     feeds: tuple[str, ...] = field(default=())
     """Files, directories or https addresses read beside the bundled advisories."""
     policy: Path | None = None
+    scope: Scope = field(default_factory=Scope)
+    """Where probes may go; by default nowhere."""
 
 
 def default_directory() -> Path:
@@ -81,7 +95,23 @@ def load_settings(directory: Path | None = None) -> Settings:
         database_user=found.database.user,
         feeds=tuple(found.feeds.addresses),
         policy=policy,
+        scope=Scope(tuple(_area(each, path) for each in found.scope)),
     )
+
+
+def _area(area: _Area, path: Path) -> Area:
+    networks, spared = (
+        tuple(_network(text, path) for text in texts) for texts in (area.networks, area.spared)
+    )
+    return Area(SiteId(area.site), networks, spared, area.per_second)
+
+
+def _network(text: str, path: Path) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        where = f"{path}, line {line_of(path.read_text(encoding='utf-8'), 'scope')}"
+        raise InputError(f"{where}: scope: {error}; write 10.1.0.0/16") from None
 
 
 def split_bind(bind: str) -> tuple[str, int]:

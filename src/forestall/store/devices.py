@@ -53,6 +53,12 @@ def get(con: Connection, device: DeviceId) -> Device | None:
     return found[0] if found else None
 
 
+def some(con: Connection, devices: Sequence[DeviceId]) -> dict[DeviceId, Device]:
+    """Read some machines, by id."""
+    statement = select(*_KNOWN).where(table.c.id == func.any(list(devices)))
+    return {device.id: device for device in _devices(con, statement)}
+
+
 def sites(con: Connection) -> dict[SiteId, int]:
     """Count the machines at each site."""
     rows = con.execute(select(table.c.site, func.count()).group_by(table.c.site))
