@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,7 @@ FIX = "1:9.2p1-2+deb12u7"
 def test_a_version_that_is_told_against_the_one_that_mends(told: str, status: Status):
     read = Answer(Status.UNKNOWN, "x", "proof", "openssh", told)
     assert revision.judge(read, "openssh", FIX).status is status
-    assert revision.judge(read._replace(package="dropbear"), "openssh", FIX).status is Status.UNKNOWN
+    assert revision.judge(replace(read, package="dropbear"), "openssh", FIX).status is Status.UNKNOWN
 
 
 def icp_answer(url: bytes, kind: int = 4, number: int = 0x4653) -> bytes:

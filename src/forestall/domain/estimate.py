@@ -5,9 +5,9 @@ seen (Burnham), so it never falls below what was seen. Sources that tend to see 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import combinations
 from math import exp, log, sqrt
-from typing import NamedTuple
 
 from forestall.domain.device import DeviceId
 from forestall.domain.sighting import Source
@@ -22,7 +22,8 @@ _QUANTILE = 1.96
 """Of the normal distribution, for 95 %."""
 
 
-class Estimate(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Estimate:
     """How many machines there are, by two sources; `low` and `high` bound it with 95 %."""
 
     first: Source

@@ -72,7 +72,8 @@ class Machine:
     managed: bool
 
 
-class Joined(NamedTuple):
+@dataclass(frozen=True, slots=True, order=True)
+class Joined:
     """A line of the merge log: two machines that we knew apart are one."""
 
     kept: DeviceId

@@ -5,6 +5,7 @@ nothing heard first. Who sends and reads, within bounds, is `talk.py`.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -41,7 +42,8 @@ class Ask(NamedTuple):
     """On a connection of its own."""
 
 
-class Answer(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Answer:
     """What a probe found, in a sentence, with the bytes that say so.
 
     A version probe knows no flaw; it reads `version` of `package`, and `revision.judge` compares.

@@ -82,7 +82,8 @@ class Flaw(NamedTuple):
     """The Debian version of the source package that mends it."""
 
 
-class Finding(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Finding:
     """What one probe said of one address."""
 
     address: str

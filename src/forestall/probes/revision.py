@@ -1,10 +1,11 @@
 """A version that a service tells of itself, against the version that mends the flaw."""
 
 import re
+from dataclasses import replace
 
 from forestall.domain.evidence import Status
 from forestall.domain.version import Order, compare
-from forestall.probes.answer import Answer, unknown
+from forestall.probes.answer import Answer
 
 _RELEASE = re.compile(r"[+~]deb([0-9]+)")
 
@@ -17,24 +18,24 @@ def judge(answer: Answer, package: str, fixed: str) -> Answer:
     it is taken from `fixed`.
     """
     if answer.package != package or not answer.version:
-        return unknown(answer.detail)._replace(proof=answer.proof)
+        return Answer(Status.UNKNOWN, answer.detail, answer.proof)
     told = answer.version
     epoch, colon, rest = fixed.rpartition(":")
     if "-" not in told:
         why = f"{package} tells {told} without the distribution's revision, which decides"
-        return answer._replace(status=Status.UNKNOWN, detail=why)
+        return replace(answer, status=Status.UNKNOWN, detail=why)
     if not _same_line(told, rest):
-        return answer._replace(
-            status=Status.UNKNOWN, detail=f"{package} {told} is of another release than {fixed}"
+        return replace(
+            answer, status=Status.UNKNOWN, detail=f"{package} {told} is of another release than {fixed}"
         )
     match compare(f"{epoch}{colon}{told}", fixed):
         case Order.LESS:
-            return answer._replace(status=Status.AFFECTED, detail=f"{package} {told} is older than {fixed}")
+            return replace(answer, status=Status.AFFECTED, detail=f"{package} {told} is older than {fixed}")
         case Order.EQUAL | Order.GREATER:
-            return answer._replace(status=Status.FIXED, detail=f"{package} {told} is not older than {fixed}")
+            return replace(answer, status=Status.FIXED, detail=f"{package} {told} is not older than {fixed}")
         case Order.UNKNOWN:
-            return answer._replace(
-                status=Status.UNKNOWN, detail=f"{package} {told!r} is no version that dpkg reads"
+            return replace(
+                answer, status=Status.UNKNOWN, detail=f"{package} {told!r} is no version that dpkg reads"
             )
 
 

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from forestall.domain.errors import InputError
 from forestall.domain.scope import read_address
@@ -24,7 +23,8 @@ _HOSTILE = re.compile(
 _HEX = re.compile(r"[0-9a-f]{12}")
 
 
-class Refusal(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Refusal:
     """A row that was left out, and why."""
 
     where: str
