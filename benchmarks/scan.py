@@ -12,15 +12,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
 from forestall.clock import stopwatch
 from forestall.domain.device import SiteId
 from forestall.domain.scope import Area, Scope
+from forestall.probes.probe import probe_named
+from forestall.probes.probe import run as probe_all
 from forestall.probes.sweep import HERE, Presence, allow_many_files, sweep
 
 NETWORK = IPv4Network("10.99.0.0/16")
 PORT = 7_777
+SCOPE = Scope((Area(SiteId("scan"), (NETWORK,), per_second=1_000_000),))
 LIMIT_SECONDS = 300
 """The whole run ends by itself after this time."""
 LISTEN = f"""
@@ -124,6 +128,7 @@ def measure() -> dict[str, float]:
         "live": len(truth),
         **best,
         "recall_worst": min(one["recall"] for one in ours),
+        **recheck(),
         "nmap_wall_s": nmap_best["wall_s"],
         "nmap_recall": nmap_best["recall"],
         "of_nmap": best["wall_s"] / nmap_best["wall_s"],
@@ -131,9 +136,8 @@ def measure() -> dict[str, float]:
 
 
 def our_sweep(truth: set[IPv4Address]) -> dict[str, float]:
-    scope = Scope((Area(SiteId("scan"), (NETWORK,), per_second=1_000_000),))
     used = resource.getrusage(resource.RUSAGE_SELF)
-    swept = sweep(NETWORK, PORT, scope)
+    swept = sweep(NETWORK, PORT, SCOPE)
     after = resource.getrusage(resource.RUSAGE_SELF)
     found = {address for address, presence in swept.found.items() if presence in HERE}
     cpu = after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
@@ -146,6 +150,17 @@ def our_sweep(truth: set[IPv4Address]) -> dict[str, float]:
         "cpu_us_a_knock": 1e6 * cpu / NETWORK.num_addresses,
         "memory_mb": after.ru_maxrss / 1024,
     }
+
+
+def recheck() -> dict[str, float]:
+    """Check one machine again: one that answers, and one that never will."""
+    probe = replace(probe_named("ssh-strict"), port=PORT)
+    seconds = {}
+    for name, address in (("recheck_s", "10.99.0.1"), ("recheck_silent_s", "10.99.0.200")):
+        started = stopwatch()
+        probe_all([(address, probe)], SCOPE)
+        seconds[name] = stopwatch() - started
+    return seconds
 
 
 def nmap_sweep(truth: set[IPv4Address]) -> dict[str, float]:

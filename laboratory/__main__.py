@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from laboratory import host, one_machine, power_cut
+from laboratory import host, one_machine, power_cut, probing
 from laboratory.host import LabError
 from laboratory.timeline import Timeline
 
@@ -33,6 +34,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./lab", description=__doc__)
     commands = parser.add_subparsers(dest="experiment", required=True)
     commands.add_parser("one-machine", help="the main job: from an advisory to patched machines")
+    commands.add_parser("probing", help="probes against real services, unpatched, half patched and patched")
     cut = commands.add_parser("power-cut", help="dpkg killed at random moments, repaired each time")
     cut.add_argument("--rounds", type=int, default=10)
     cut.add_argument("--seed", type=int, default=1)
@@ -68,8 +70,14 @@ def _inside(options: argparse.Namespace) -> int:
         host.run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", place)
     directory = _PLACE / "laboratory"
     directory.mkdir()
-    one = options.experiment == "one-machine"
-    tell = one_machine.tell_story if one else power_cut.cut_power(options.rounds, options.seed)
+    tell: Callable[[Path, Timeline], None]
+    match options.experiment:
+        case "one-machine":
+            tell = one_machine.tell_story
+        case "probing":
+            tell = probing.tell_story
+        case _:
+            tell = power_cut.cut_power(options.rounds, options.seed)
     timeline = Timeline(quiet=options.json)
     trouble = ""
     try:

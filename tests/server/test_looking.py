@@ -218,11 +218,19 @@ def test_the_whole_way_from_the_rule_to_the_evidence(database: Database, tmp_pat
         records.mark(con, SQUID.id, "announced_at", [name], START)
         held = lease.acquire(con, "decide", "me", NOW, MINUTE)
     assert held is not None
-    run_pass(database, held, NOW, POLICY)
     effects = effects_of(Installation(load_settings(tmp_path), POLICY, database))
+
+    def turn(now: datetime) -> Status | None:
+        run_pass(database, held, now, POLICY)
+        apply_open(database, effects, "me", now, POLICY)
+        return record(database, name).probe_status
+
     with squids(patched=False, addresses=["127.7.3.1"]):
-        apply_open(database, effects, "me", NOW, POLICY)
-    assert record(database, name).probe_status is Status.AFFECTED
+        assert turn(NOW) is Status.AFFECTED
+    later = NOW + POLICY.probe_evidence_for + MINUTE
+    with squids(patched=True, addresses=["127.7.3.1"]):
+        assert turn(later) is Status.FIXED
+    assert turn(later + MINUTE) is Status.FIXED, "what is fresh is not looked at again"
 
 
 def test_without_a_scope_no_probe_is_connected(database: Database, tmp_path: Path):

@@ -123,15 +123,15 @@ def merge(
     members = defaultdict[str, list[Sighting]](list)
     for sighting in ordered:
         members[groups.of(sighting)].append(sighting)
-    holders, earlier = _holders(members), _earlier(ordered, groups, known, managed)
+    held, earlier = _held(members), _earlier(ordered, groups, known, managed)
+    given = frozenset(known.values())
     machines, log, taken = list[Machine](), list[Joined](), dict[Sighting, DeviceId]()
     for root, seen in members.items():
         certified = [name for each in seen if (name := DeviceId(each.certificate)) in managed]
-        names = [*certified[:1], *sorted(earlier[root])] or [_new_id(root, known)]
+        names = [*certified[:1], *sorted(earlier[root])] or [_new_id(root, given)]
         why = f"seen as {', '.join(sorted({_key(each) for each in seen}))}"
         log += [Joined(names[0], name, why) for name in names[1:]]
-        held = tuple(sorted(address for (_, address), holder in holders.items() if holder == root))
-        machines.append(_machine(names[0], seen, held, managed=bool(certified)))
+        machines.append(_machine(names[0], seen, tuple(sorted(held[root])), managed=bool(certified)))
         taken |= dict.fromkeys(seen, names[0])
     return Merged(sorted(machines, key=lambda each: each.id), sorted(log), taken)
 
@@ -190,9 +190,8 @@ def _earlier(
     return found
 
 
-def _new_id(root: str, known: Mapping[Way, DeviceId]) -> DeviceId:
+def _new_id(root: str, given: frozenset[DeviceId]) -> DeviceId:
     """Name a machine by what it was first seen as; a name that is another's by now gets a number."""
-    given = frozenset(known.values())
     names = (DeviceId(f"seen-{root}" + (f"-{n}" if n > 1 else "")) for n in count(1))
     return next(name for name in names if name not in given)
 
@@ -205,15 +204,18 @@ def _key(sighting: Sighting) -> str:
     return f"hardware:{hardware}" if hardware else f"address:{sighting.site}:{sighting.address}"
 
 
-def _holders(members: Mapping[str, Sequence[Sighting]]) -> dict[tuple[SiteId, str], str]:
-    """Find who was last seen with each IP address of a site: nobody else is probed or removed by it."""
+def _held(members: Mapping[str, Sequence[Sighting]]) -> dict[str, set[str]]:
+    """Find the IP addresses that each was the last to be seen with: by no other is it probed or removed."""
     last: dict[tuple[SiteId, str], tuple[datetime, str]] = {}
     for root, seen in members.items():
         for each in seen:
             if each.address:
                 place, word = (each.site, each.address), (each.seen_at, root)
                 last[place] = max(last.get(place, word), word)
-    return {place: root for place, (_, root) in last.items()}
+    found = defaultdict[str, set[str]](set)
+    for (_, address), (_, root) in last.items():
+        found[root].add(address)
+    return found
 
 
 def _machine(name: DeviceId, seen: Sequence[Sighting], held: tuple[str, ...], *, managed: bool) -> Machine:
