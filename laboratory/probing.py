@@ -55,7 +55,7 @@ networks = ["10.77.0.0/24"]
 spared = ["10.77.0.10/32"]
 """
 _POLICY = 'sweep_every = "61s"\nprobe_evidence_for = "61s"\n'
-"""A machine is probed again when what was seen is no longer fresh: here after a minute, the shortest round of a look."""
+"""A machine is probed again when what was seen is no longer fresh: here after a minute, the shortest there is."""
 
 
 def tell_story(directory: Path, timeline: Timeline) -> None:
@@ -75,7 +75,6 @@ def tell_story(directory: Path, timeline: Timeline) -> None:
         before = _probe(site, server, machine, timeline)
         _expect_as_pending(site.pending, before)
         _compare_with_nmap(site, machine, timeline)
-        _nothing_leaves_the_scope(site, server, timeline)
         _campaign(site, server, machine, running, before, timeline)
     finally:
         site.close()
@@ -197,20 +196,6 @@ print(json.dumps({"version": run([(sys.argv[1], probe_named(sys.argv[2]))], scop
 
 def _own_probe(site: Site, machine: Machine, name: str) -> tuple[str, ...]:
     return (*site.management.enter, sys.executable, "-c", _OWN, machine.port.address, name)
-
-
-def _nothing_leaves_the_scope(site: Site, server: Server, timeline: Timeline) -> None:
-    before = _sent(site)
-    rows = _inside(site, server, "probe", "run", "192.0.2.1")
-    sent = _sent(site) - before
-    if sent or {row["reached"] for row in rows} != {False}:
-        raise LabError(f"a probe out of scope sent {sent} packets: {rows[:2]}")
-    timeline.tell(f"{len(rows)} probes pointed at 192.0.2.1, out of scope: 0 packets left")
-
-
-def _sent(site: Site) -> int:
-    shown = host.run(*site.management.enter, "ip", "-j", "-s", "link", "show", "eth0")
-    return int(json.loads(shown)[0]["stats64"]["tx"]["packets"])
 
 
 def _campaign(

@@ -153,7 +153,9 @@ def sweep(
                 "No scope is set, so nothing may be probed. Name networks in forestall.toml: [[scope]]"
             )
         allow_many_files()
-        done = sweep_scope(installation.database, installation.settings.scope, port, by or "sweep", utc_now())
+        done = sweep_scope(
+            installation.database, installation.settings.scope, (port,), by or "sweep", utc_now()
+        )
     if json:
         print_json(done)
         return
