@@ -75,6 +75,7 @@ def tell_story(directory: Path, timeline: Timeline) -> None:
         before = _probe(site, server, machine, timeline)
         _expect_as_pending(site.pending, before)
         _compare_with_nmap(site, machine, timeline)
+        _ask_by_nmap(site, server, machine, timeline)
         _campaign(site, server, machine, running, before, timeline)
     finally:
         site.close()
@@ -181,6 +182,15 @@ def _compare_with_nmap(site: Site, machine: Machine, timeline: Timeline) -> None
         if version not in outputs.get(script, ""):
             raise LabError(f"nmap's {script} says {outputs.get(script)!r}, we read {version}")
     timeline.tell(f"nmap reads the same: {outputs['banner']}; {' '.join(outputs['dns-nsid'].split())}")
+
+
+def _ask_by_nmap(site: Site, server: Server, machine: Machine, timeline: Timeline) -> None:
+    """The second engine: one of nmap's own scripts, through our command."""
+    flaw = ("--flaw", "CVE-2015-1635", "--engine", "nmap")
+    (row,) = _inside(site, server, "probe", "run", machine.port.address, *flaw)
+    if row["answer"]["status"] != "not_affected":
+        raise LabError(f"aiohttp is no HTTP.sys, yet nmap's script says {row}")
+    timeline.tell(f"{row['probe']}: {row['answer']['status']}: {row['answer']['detail']}")
 
 
 _OWN = """

@@ -100,6 +100,19 @@ def shape(hardware=(), addresses=(), managed=False):
             id="a docking station joins nobody",
         ),
         pytest.param(
+            [
+                seen(DOCK, IP, certificate=LAPTOP, by=Source.LOGIN, ago=3),
+                seen(DOCK, MOVED, certificate=DESK, by=Source.LOGIN, ago=2),
+                seen(DOCK, "10.0.0.3"),
+            ],
+            {
+                shape([DOCK], [IP], managed=True),
+                shape([DOCK], [MOVED], managed=True),
+                shape([DOCK], ["10.0.0.3"]),
+            },
+            id="whoever is at a shared docking station now is nobody we know",
+        ),
+        pytest.param(
             [seen("00:00:5e:00:01:07", IP), seen("00:00:5e:00:01:07", MOVED)],
             {shape([], [IP]), shape([], [MOVED])},
             id="routers that stand in for each other",
