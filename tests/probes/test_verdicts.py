@@ -253,6 +253,7 @@ def smb1(command: int, code: int, words: bytes = b"") -> bytes:
     return struct.pack(">I", len(message)) + message
 
 
+SMB2 = b"\x00\x00\x00\x48\xfeSMB" + bytes(68)
 TAKEN, WELL = smb1(0x72, 0, bytes(34)), smb1(0x73, 0)
 
 
@@ -268,7 +269,10 @@ TAKEN, WELL = smb1(0x72, 0, bytes(34)), smb1(0x73, 0)
         pytest.param([TAKEN, WELL, WELL, (b"", Ended.CLOSED)], Status.UNKNOWN, id="hangs up at the end"),
         pytest.param([TAKEN, smb1(0x73, 0xC000006D)], Status.UNKNOWN, id="lets no guest in"),
         pytest.param([smb1(0x72, 0, b"\xff\xff")], Status.NOT_AFFECTED, id="takes none of the dialects"),
-        pytest.param([(b"", Ended.CLOSED)], Status.NOT_AFFECTED, id="hangs up on SMB 1 as Windows does"),
+        pytest.param(
+            [(b"", Ended.CLOSED), SMB2], Status.NOT_AFFECTED, id="hangs up on SMB 1 as Windows does"
+        ),
+        pytest.param([(b"", Ended.CLOSED)] * 2, Status.UNKNOWN, id="hangs up on everything"),
         pytest.param([(b"", Ended.SILENT)], Status.UNKNOWN, id="silence"),
         pytest.param([b"SSH-2.0-x\r\n"], Status.UNKNOWN, id="no SMB"),
     ],

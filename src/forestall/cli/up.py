@@ -54,14 +54,12 @@ def up(
 ) -> None:
     """Start Forestall: database, advisories, this machine's inventory, status page. Changes nothing here."""
     from forestall.clock import stopwatch, utc_now
-    from forestall.probes.sweep import allow_many_files
     from forestall.server.agents import AgentDesk
     from forestall.server.catalogue import load_bundle
     from forestall.server.loops import Clockwork
     from forestall.server.outside import effects_of
     from forestall.server.overview import overview
     from forestall.server.settings import split_bind
-    from forestall.server.sweeping import Sweeper
     from forestall.server.triage import triage
     from forestall.server.watermark import Watermark
     from forestall.server.wiring import opened
@@ -84,11 +82,7 @@ def up(
         clockwork = Clockwork(database, policy, effects_of(installation), watermark, utc_now, every)
         stack.callback(clockwork.stop)
         clockwork.start()
-        if installation.settings.scope.areas:
-            allow_many_files()
-            sweeper = Sweeper(database, installation.settings.scope, policy, utc_now)
-            stack.callback(sweeper.stop)
-            sweeper.start()
+        _start_sweeping(stack, installation)
         address = split_bind(bind or installation.settings.bind)
         url = stack.enter_context(serving(make_app(AgentDesk(database, policy), pages), *address))
         rows = triage(database, device=HERE)
@@ -98,6 +92,20 @@ def up(
             showcase.start()
         if not once:
             threading.Event().wait()
+
+
+def _start_sweeping(stack: ExitStack, installation: "Installation") -> None:
+    """Sweep the scope, where there is one, until the stack ends."""
+    from forestall.clock import utc_now
+    from forestall.probes.sweep import allow_many_files
+    from forestall.server.sweeping import Sweeper
+
+    scope = installation.settings.scope
+    if scope.areas:
+        allow_many_files()
+        sweeper = Sweeper(installation.database, scope, installation.policy, utc_now)
+        stack.callback(sweeper.stop)
+        sweeper.start()
 
 
 def _take_own_inventory(installation: "Installation", now: datetime) -> str:

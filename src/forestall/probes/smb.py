@@ -38,9 +38,11 @@ def named_pipe(heard: tuple[Heard, ...]) -> Ask | Answer:
     """Peek at a pipe that does not exist, as a guest: before MS17-010 the server runs out of resources."""
     if not heard:
         return Ask(_smb1_negotiate(), _is_whole)
-    said = _message(heard[-1].data)
+    first, said = _message(heard[0].data), _message(heard[-1].data)
+    if not _speaks_smb1(first):
+        return _without_smb1(heard)
     if len(heard) == 1:
-        return Ask(_smb1_session(), _is_whole) if _speaks_smb1(said) else _no_smb1(heard[0], said)
+        return Ask(_smb1_session(), _is_whole)
     if len(heard) == 4:
         return _judge_pipe(said)
     if not _went_well(said):
@@ -49,11 +51,14 @@ def named_pipe(heard: tuple[Heard, ...]) -> Ask | Answer:
     return Ask(_smb1_tree(user) if len(heard) == 2 else _smb1_peek(tree, user), _is_whole)
 
 
-def _no_smb1(heard: Heard, said: bytes) -> Answer:
-    """Tell a server that refuses SMB 1, or hangs up on it as Windows does, from one that is no SMB server."""
-    if said or (not heard.data and heard.ended is Ended.CLOSED):
+def _without_smb1(heard: tuple[Heard, ...]) -> Ask | Answer:
+    """Tell a server that refuses SMB 1, or hangs up on it as Windows does, from what is no SMB server."""
+    said = _message(heard[-1].data)
+    if said:
         return Answer(Status.NOT_AFFECTED, "SMB 1, where the flaw is, is off", printable(said[:32]))
-    return unknown("what listens there does not speak SMB", heard.data[:40])
+    if len(heard) == 1 and heard[0].ended is Ended.CLOSED and not heard[0].data:
+        return Ask(_smb2_negotiate(), _is_whole, fresh=True)
+    return unknown("what listens there does not speak SMB", heard[0].data[:40])
 
 
 def _judge_pipe(said: bytes) -> Answer:

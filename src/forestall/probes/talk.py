@@ -112,7 +112,7 @@ class _Loop:
             rest = WAIT_SECONDS if any(self._queues.values()) else 0.05
             for key, _ in self._selector.select(rest):
                 self._advance(key.data)
-            # Only what was due before the look at the sockets: an answer that lay there was taken, however late we are.
+            # Only what was due before the look at the sockets: an answer that lay there was taken, however late.
             for line in [line for line in self._lines if min(line.until, line.ends_at) < began]:
                 self._over(line, Ended.SILENT)
             yield from self._done
@@ -182,7 +182,7 @@ class _Loop:
     def _take(self, line: _Line, data: bytes) -> None:
         line.reached = True
         line.got += data[: MOST_BYTES - len(line.got)]
-        if line.wanted.datagrams or line.ask.complete(bytes(line.got)):
+        if line.wanted.datagrams or _is_complete(line):
             self._over(line, Ended.COMPLETE)
         elif len(line.got) >= MOST_BYTES:
             self._over(line, Ended.FULL)
@@ -241,10 +241,17 @@ def _socket(wanted: Wanted, address: Address) -> socket.socket:
 _AT_ONCE_CLOSED = (1).to_bytes(4, "little") + bytes(4)
 
 
+def _is_complete(line: _Line) -> bool:
+    """Ask whether this is all; a test that fails leaves the answer to the conversation."""
+    try:
+        return line.ask.complete(bytes(line.got))
+    except Exception:  # noqa: BLE001 - as in `_step`
+        return True
+
+
 def _step(conversation: Conversation, heard: tuple[Heard, ...]) -> Ask | Answer:
     try:
         return conversation(heard)
     except Exception as error:  # noqa: BLE001 - what one machine says must not stop the others
-        return unknown(
-            f"the probe failed on this answer ({type(error).__name__}); please report it", heard[-1].data
-        )
+        said = heard[-1].data if heard else b""
+        return unknown(f"the probe failed on this answer ({type(error).__name__}); please report it", said)
