@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.made import DEADLINE, ENFORCING, MINUTE, TOLD, case_at
+from domain.made import DEADLINE, ENFORCING, HOUR, MINUTE, TOLD, case_at, vulnerable
 from forestall.domain.action import Action
 from forestall.domain.intent import round_of
 from forestall.domain.plan import decide
@@ -32,8 +32,17 @@ def test_a_second_wish_within_a_minute_is_the_same():
     assert after_asking(asked, NOW + MINUTE) != asked
 
 
-def test_only_removed_machines_have_a_button():
-    assert after_asking(TOLD, NOW) == TOLD
+def test_a_warned_machine_on_the_network_may_be_checked_early_once_for_each_wish():
+    """P6.4, A13: the mail's page has the button, too; it does not bring the removal forward."""
+    warned = vulnerable(TOLD, NOW - HOUR)._replace(
+        warning_at=NOW - 2 * MINUTE, warned_at=NOW - 2 * MINUTE, looked_at=NOW - 30 * MINUTE
+    )
+    assert rule(warned) == "recheck-later"
+    asked = after_asking(warned, NOW)
+    assert rule(asked) == "wished-warned"
+    looked = after_intent(asked, Action.LOOK, NOW)
+    assert rule(looked) == "recheck-later"
+    assert rule(vulnerable(looked, NOW + MINUTE), minutes=2) == "recheck-later"
 
 
 @pytest.mark.parametrize("seconds", range(0, 60, 7))

@@ -121,6 +121,13 @@ def test_a_foreign_form_changes_nothing(headers: dict[str, str], room: Ask, netw
     assert asked_at(network) is None
 
 
+def test_in_the_room_only_a_removed_machine_has_a_button(network: Database):
+    with network.begin() as con:
+        records.revise(con, ENFORCING.id, {HERE: lambda record: record._replace(quarantined_at=None)})
+    assert not RoomDesk(network, Policy()).check("127.0.0.1", utc_now())
+    assert asked_at(network) is None
+
+
 def test_an_address_of_nobody_or_of_two_is_shown_nothing(network: Database):
     desk = RoomDesk(network, Policy())
     with network.begin() as con:

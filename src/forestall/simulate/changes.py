@@ -32,7 +32,6 @@ def changes_at(record: Record, campaign: Campaign, moment: Moment) -> datetime |
         (record.counted_down_at, policy.return_countdown),
         (record.quarantined_at, policy.held_unknown_for),
         (record.exempt_until, timedelta()),
-        (record.check_asked_at, policy.held_look_every),
         (campaign.distributed_at, timedelta()),
         (campaign.deadline_at, timedelta()),
         (looked_at, policy.sweep_every),
