@@ -55,6 +55,8 @@ class OrderState(msgspec.Struct, forbid_unknown_fields=True):
     attempts: Tries = 0
     failures: Tries = 0
     """Failed attempts in a row; 0 after a success."""
+    forcing: bool = False
+    """It installs by force right after this, unless the answer takes the order back (A7)."""
     detail: Text = ""
 
 

@@ -135,6 +135,23 @@ def test_a_recall_just_before_the_deadline_is_heard(agent: Agent, rig: Rig, comp
     assert held(agent).rule == "recalled"
 
 
+def test_right_before_it_forces_an_agent_says_so_and_right_after_it_no_longer_does(
+    agent: Agent, rig: Rig, company: Company
+) -> None:
+    """A7: silence in between is an install that went wrong."""
+    company.orders = [order()]
+    company.next_check_seconds = 86_400
+    agent.run_pass()
+    company.clock.advance(hours=1, minutes=50)
+    agent.run_pass()
+    assert not any(report.states and report.states[0].forcing for report in company.reports)
+    company.clock.advance(minutes=11)
+    agent.run_pass()
+    before, after = (report.states[0] for report in company.reports[-2:])
+    assert (before.status, before.forcing) == ("affected", True)
+    assert (after.status, after.forcing) == ("fixed", False)
+
+
 def test_an_order_that_the_server_no_longer_lists_is_forgotten(
     agent: Agent, rig: Rig, company: Company
 ) -> None:

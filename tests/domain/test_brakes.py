@@ -22,7 +22,7 @@ from forestall.domain.brakes import (
     position_of,
     set_hash,
 )  # fmt: skip
-from forestall.domain.campaign import Campaign, Step
+from forestall.domain.campaign import Campaign, Step, halted, resumed
 from forestall.domain.device import DeviceId, SiteId
 from forestall.domain.intent import Intent
 
@@ -233,6 +233,16 @@ def test_forced_waves_are_canaries_then_one_percent_then_ten_then_all(
 def test_a_small_fleet_is_all_canaries():
     """A8: twenty at least."""
     assert opened(ENFORCING, DEADLINE, 20) == 20
+
+
+def test_after_a_halt_the_waves_begin_anew():
+    """A7, A8: what was not baked before the halt is not forced on everybody at once after it."""
+    goes_on_at = DEADLINE + 9 * HOUR
+    again = resumed(halted(ENFORCING, "failing", DEADLINE + HOUR), goes_on_at)
+    assert opened(again, goes_on_at, 20_000) == opened(ENFORCING, DEADLINE, 20_000) < 40
+    assert opened(again, goes_on_at + 4 * HOUR, 20_000) == 20_000
+    early = resumed(halted(VOLUNTARY, "a question", START + HOUR), START + DAY)
+    assert opened(early, DEADLINE, 20_000) == opened(ENFORCING, DEADLINE, 20_000)
 
 
 def test_before_its_wave_a_machine_is_held():

@@ -8,13 +8,16 @@ from dataclasses import astuple
 
 import pytest
 
-from forestall.domain.policy import MINUTE, Policy
+from forestall.domain.events import EventKind
+from forestall.domain.policy import DAY, HOUR, MINUTE, Policy
 from forestall.simulate.company import make_company
+from forestall.simulate.faults import Faults
 from forestall.simulate.history import Kind
 from forestall.simulate.invariants import violations
 from forestall.simulate.run import Run, run
 from forestall.simulate.scenario import SCENARIOS, Name, squeezed
 from forestall.simulate.soak import SOMETIMES, live, never_happened
+from forestall.simulate.timeline import BEGINNING
 
 SEEDS = (*range(1, 11), 224)
 """224: a final warning came back after somebody had opened the port by hand, and still counted."""
@@ -84,6 +87,18 @@ def test_a_fixed_machine_is_back_within_a_quarter_of_an_hour(calm: Run):
     waits = [each.opened_at - each.heard_at for each in calm.history.releases if each.opened_at]
     assert len(waits) == len(calm.history.releases) > 5
     assert max(waits) <= 15 * MINUTE
+
+
+def test_a_patch_that_kills_machines_stops_with_its_canaries():
+    """A7, A8: silence shows before the next wave; without it the whole fleet would be forced within four hours."""
+    deadly = Faults(BEGINNING + 10 * DAY, patch_kills=1.0)
+    lived = run(SCENARIOS[Name.BLASTER], make_company(600, 3, managed_share=0.9), 12, 3, faults=deadly)
+    halts = [e for e in lived.server.memory.outside.entries if e.event.kind is EventKind.HALTED]
+    assert "fell silent" in str(halts[0].event.body)
+    forced = [e.at for e in lived.history.effects if e.kind is Kind.FORCED and e.at <= halts[0].at]
+    assert 3 <= len(forced) <= 20
+    assert halts[0].at - forced[2] < HOUR
+    assert violations(lived) == []
 
 
 def test_a_service_pack_closes_what_it_contains():

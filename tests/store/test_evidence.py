@@ -2,6 +2,8 @@
 
 # ruff: noqa: E501 - a table reads best one row a line
 
+from dataclasses import astuple
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,13 +88,17 @@ def test_an_agent_says_how_its_attempts_went(database: Database):
     with database.begin() as con:
         take(con, C, [said(Status.AFFECTED, attempts=Attempts(2, forced=True))], T)
         (record,) = records.some(con, C, [D])
-    assert (record.failures, record.failing_since, record.forced_at) == (2, T, T)
+    assert (record.failures, record.failing_since, record.forced_at, record.forcing_at) == (2, T, T, None)
+    with database.begin() as con:
+        take(con, C, [said(Status.AFFECTED, attempts=Attempts(2, forced=True, forcing=True))], T)
+        (record,) = records.some(con, C, [D])
+    assert record.forcing_at == T
 
 
 observations = st.lists(
     st.builds(
         said, st.sampled_from(Status), instants, st.sampled_from(Witness),
-        st.none() | st.builds(Attempts, st.integers(0, 3), st.booleans()),
+        st.none() | st.builds(Attempts, st.integers(0, 3), st.booleans(), st.booleans()),
     ),
     max_size=5,
 )  # fmt: skip
@@ -109,10 +115,9 @@ def test_taking_in_is_the_domains_rule_word_by_word(database: Database, turns: l
             for each in turn:
                 expected = after_evidence(expected, each.evidence)
                 if each.attempts:
+                    failures, forced, forcing = astuple(each.attempts)
                     at = each.evidence.observed_at
-                    expected = after_attempts(
-                        expected, each.attempts.failures, at, forced=each.attempts.forced
-                    )
+                    expected = after_attempts(expected, failures, at, forced=forced, forcing=forcing)
         assert records.some(con, C, [D]) == [expected]
         assert len(history(con)) <= ledger.head(con).sequence - ENLISTED, "the ledger tells attempts, too"
         point.rollback()

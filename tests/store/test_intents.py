@@ -1,7 +1,6 @@
 """Intents: once each, on record with their ledger entries under the lease, answered by receipts (A12)."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -64,10 +63,10 @@ def test_twice_is_once(database: Database):
 @pytest.mark.parametrize(
     "other",
     [
-        pytest.param(replace(intent(), revision=2), id="another revision"),
-        pytest.param(replace(intent(), device=DeviceId("d1")), id="another machine"),
-        pytest.param(replace(intent(), action=Action.WARN), id="another action"),
-        pytest.param(replace(intent(), round=1), id="another round"),
+        pytest.param(intent()._replace(revision=2), id="another revision"),
+        pytest.param(intent()._replace(device=DeviceId("d1")), id="another machine"),
+        pytest.param(intent()._replace(action=Action.WARN), id="another action"),
+        pytest.param(intent()._replace(round=1), id="another round"),
     ],
 )
 def test_what_differs_in_its_key_is_another_one(database: Database, other: Intent):

@@ -67,7 +67,7 @@ Change = Callable[[Record], Record]
 evidence = st.builds(Evidence, st.sampled_from(Witness), st.sampled_from(Status), instants)
 changes = st.one_of(
     evidence.map(lambda word: partial(after_evidence, evidence=word)),
-    st.builds(lambda n, at, forced: partial(after_attempts, failures=n, at=at, forced=forced), st.integers(0, 3), instants, st.booleans()),
+    st.builds(lambda n, at, forced, forcing: partial(after_attempts, failures=n, at=at, forced=forced, forcing=forcing), st.integers(0, 3), instants, st.booleans(), st.booleans()),
     st.builds(lambda a, o, at: partial(after_receipt, action=a, receipt=Receipt(o, at)), st.sampled_from(Action), st.sampled_from([Outcome.DONE, Outcome.REFUSED, Outcome.DROPPED]), instants),
     st.builds(lambda closed, at: partial(after_reading, closed=closed, at=at), st.booleans(), instants),
 )  # fmt: skip

@@ -234,7 +234,7 @@ class _Pass:
 
     def _decided(self, held: Held, decision: Decision) -> None:
         rule = decision.rule
-        held.until = decision.until
+        held.until, held.forcing = decision.until, decision.forcing
         if held.rule != rule.name:
             held.step, held.rule, held.paragraph = rule.then, rule.name, rule.paragraph
             self._note(rule.meaning, held)
@@ -297,5 +297,6 @@ def _state_of(held: Held) -> protocol.OrderState:
         installed_at=held.installed_at,
         attempts=held.attempts,
         failures=held.failures,
+        forcing=held.forcing,
         detail=(held.problem or held.detail)[:2_000],
     )

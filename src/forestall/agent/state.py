@@ -33,6 +33,7 @@ class Held(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     installed_at: datetime | None = None
     chosen: bool = False
     forced: bool = False
+    forcing: bool = False
     step: str = ""
     rule: str = ""
     paragraph: str = ""

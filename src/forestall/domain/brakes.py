@@ -165,7 +165,10 @@ def position_of(campaign: CampaignId, device: DeviceId) -> float:
 
 
 def force_at(campaign: Campaign, device: DeviceId, fleet: int, policy: Policy) -> datetime:
-    """Say when a machine's forced wave opens: at the deadline for the canaries, a bake later for each wave (A8)."""
+    """Say when a machine's forced wave opens: at the deadline for the canaries, a bake later for each wave (A8).
+
+    After a halt the waves begin anew: what was not baked then is not forced on everybody at once now (A7).
+    """
     if campaign.deadline_at is None:
         raise ValueError(f"{campaign.id} has no deadline yet")
     bakes = policy.imminent_bakes if campaign.imminent_at else policy.bakes
@@ -177,7 +180,7 @@ def force_at(campaign: Campaign, device: DeviceId, fleet: int, policy: Policy) -
         if position < max(share, canaries):
             break
         wait += bake
-    return campaign.deadline_at + wait
+    return max(campaign.deadline_at, campaign.resumed_at or campaign.deadline_at) + wait
 
 
 def halt_reason(attempted: int, failed: int, silent: int, policy: Policy) -> str:

@@ -71,21 +71,30 @@ class Entry:
 
 def entry_hash(sequence: int, at: datetime, event: Event, previous: str) -> str:
     """Hash an entry together with its predecessor's hash: SHA-256 over canonical JSON, hexadecimal."""
-    content = [
-        sequence, at.isoformat(timespec="microseconds"), event.kind, event.actor, event.subject, event.campaign,
-        event.rule, event.paragraph, event.body, previous,
-    ]  # fmt: skip
-    return hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()
+    return _hash(sequence, _written(at), event, previous)
 
 
 def chain(events: Iterable[Event], at: datetime, after: int, head: str) -> list[Entry]:
     """Put events behind the entry number `after`, whose hash is `head`."""
     entries: list[Entry] = []
+    written = _written(at)
     for number, event in enumerate(events, start=after + 1):
-        digest = entry_hash(number, at, event, head)
+        digest = _hash(number, written, event, head)
         entries.append(Entry(number, at, event, head, digest))
         head = digest
     return entries
+
+
+def _written(at: datetime) -> str:
+    return at.isoformat(timespec="microseconds")
+
+
+def _hash(sequence: int, at: str, event: Event, previous: str) -> str:
+    content = [
+        sequence, at, event.kind, event.actor, event.subject, event.campaign, event.rule, event.paragraph,
+        event.body, previous,
+    ]  # fmt: skip
+    return hashlib.sha256(_CANONICAL.encode(content).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,18 +19,30 @@ def failing(records: Iterable[Record], campaign: Campaign, now: datetime, policy
     since = campaign.resumed_at or campaign.handed_over_at
     attempted = failed = silent = 0
     for record in records:
-        if record.forced_at is None or record.forced_at < since:
+        if not (_within(record.forced_at, since) or _within(record.forcing_at, since)):
             continue
         attempted += 1
-        failed += record.failures > 0 and record.failing_since is not None and record.failing_since >= since
+        failed += record.failures > 0 and _within(record.failing_since, since)
         silent += _silent(record, since, now, policy)
     return halt_reason(attempted, failed, silent, policy)
 
 
 def _silent(record: Record, since: datetime, now: datetime, policy: Policy) -> bool:
-    """Say whether a machine has not been heard since it was made to install or to restart, and had time to speak."""
-    acted = (record.forced_at, record.restart_ordered_at)
-    last = max(at for at in acted if at is not None and at >= since)
-    if now - last < 2 * policy.check_every:
-        return False
-    return record.heard_at is None or record.heard_at <= last
+    """Say whether a machine has not been heard since it was made to install or to restart, and had time to speak.
+
+    An agent says right before it installs by force, and again right after: silence in between shows long before the
+    next regular check-in is missed, and before the next wave opens (A8).
+    """
+    waits = (
+        (record.forcing_at, policy.silent_in_install),
+        (record.forced_at, 2 * policy.check_every),
+        (record.restart_ordered_at, 2 * policy.check_every),
+    )
+    return any(
+        at is not None and at >= since and now - at >= wait and not _within(record.heard_at, at, later=True)
+        for at, wait in waits
+    )
+
+
+def _within(at: datetime | None, since: datetime, *, later: bool = False) -> bool:
+    return at is not None and (at > since if later else at >= since)

@@ -1,8 +1,8 @@
 """What was decided to be done: unique, recorded before it happens, answered by a receipt (A12)."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from forestall.domain.action import Action
 from forestall.domain.campaign import Campaign
@@ -15,8 +15,7 @@ from forestall.domain.policy import Policy
 from forestall.domain.record import Outcome, Receipt, Record
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """One action on one machine in one campaign. The first five fields are its key: twice is once."""
 
     campaign: CampaignId

@@ -113,6 +113,11 @@ class Decision:
         """What to do."""
         return self.rule.then
 
+    @property
+    def forcing(self) -> bool:
+        """Say whether force comes next, once the server was asked a last time (A7)."""
+        return self.rule.name == "last-recall-check"
+
 
 class Facts(NamedTuple):
     """All that a rule may look at."""

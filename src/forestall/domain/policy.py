@@ -54,6 +54,7 @@ class Policy:
     return_countdown: timedelta = _number(30 * MINUTE, "A5", "countdown for a machine that was away at the deadline")
     halt_failed_share: float = _number(0.02, "A7", "failed installs that halt a campaign")
     halt_silent_share: float = _number(0.01, "A7", "machines silent after the install that halt a campaign")
+    silent_in_install: timedelta = _number(45 * MINUTE, "A7", "an agent that began to install by force speaks again within")
     halt_at_least: int = _number(3, "A7", "fewer than this never halt")
     removals_a_minute: int = _number(10, "A8", "removals a minute, fleet")
     removals_site_share: float = _number(0.10, "A8", "share of a site removed within an hour; one is always allowed")

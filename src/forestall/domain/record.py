@@ -45,6 +45,8 @@ class Record(NamedTuple):
     forced_at: datetime | None = None
     failures: int = 0
     failing_since: datetime | None = None
+    forcing_at: datetime | None = None
+    """Its agent asked a last time before it installs by force (A7); every later word of it ends the waiting."""
     restart_ordered_at: datetime | None = None
     expected_at: datetime | None = None
     """It was away at the deadline and is awaited at the door."""
@@ -160,12 +162,15 @@ def after_evidence(record: Record, evidence: Evidence) -> Record:
     return changed
 
 
-def after_attempts(record: Record, failures: int, at: datetime, *, forced: bool) -> Record:
-    """Note what an agent says of its attempts: failed ones in a row, and whether it was by force (A4, P5.4)."""
+def after_attempts(
+    record: Record, failures: int, at: datetime, *, forced: bool, forcing: bool = False
+) -> Record:
+    """Note what an agent says of its attempts: failed ones in a row, by force or not, or that one begins (A4)."""
     return record._replace(
         failures=failures,
         failing_since=(record.failing_since or at) if failures else None,
         forced_at=record.forced_at or (at if forced else None),
+        forcing_at=at if forcing else record.forcing_at,
     )
 
 

@@ -111,7 +111,7 @@ def compare(con: Connection, machines: Iterable[DeviceId], now: datetime) -> Non
 
 def _observation(device: DeviceId, state: protocol.OrderState, now: datetime) -> Observation:
     word = Evidence(Witness.AGENT, Status(state.status), now, state.detail)
-    return Observation(device, word, Attempts(state.failures, state.forced))
+    return Observation(device, word, Attempts(state.failures, state.forced, state.forcing))
 
 
 def _package(entry: protocol.PackageEntry) -> Package:

@@ -43,8 +43,8 @@ def run_pass(world: World, machine: Machine, timer: int | None = None) -> None:
         world.timeline.at(min(wakes), run_pass, world, machine, mine)
 
 
-def _check_in(world: World, machine: Machine) -> bool:
-    """Ask the server; false where no answer came back."""
+def _check_in(world: World, machine: Machine, forcing: CampaignId | None = None) -> bool:
+    """Ask the server, a last time before `forcing`; false where no answer came back."""
     machine.next_check_at = world.now + _ASK_AGAIN
     if not machine.connected:
         return False
@@ -56,7 +56,7 @@ def _check_in(world: World, machine: Machine) -> bool:
     for truth in machine.truths.values():
         if not truth.clean:
             truth.shown_at = world.now
-    answer = _deliver(world, Report(machine.id, machine.sequence, states))
+    answer = _deliver(world, Report(machine.id, machine.sequence, states, forcing))
     if answer is None:
         return False
     _take(world, machine, answer)
@@ -106,7 +106,7 @@ def _settle(world: World, machine: Machine, campaign: CampaignId) -> datetime | 
             pick_moment(world, machine, campaign)
         elif decision.step is Step.CHECK_IN and not asked:
             asked = True
-            unanswered = not _check_in(world, machine)
+            unanswered = not _check_in(world, machine, campaign if decision.forcing else None)
         else:
             return _act(world, machine, held, decision, unanswered=unanswered)
     return None
@@ -195,6 +195,14 @@ def install(
 
 def _installed(world: World, machine: Machine, campaign: CampaignId, forced: bool) -> None:
     machine.installing = False
+    if (
+        forced
+        and world.stormy
+        and world.faults.patch_kills
+        and world.timeline.chance(world.faults.patch_kills)
+    ):
+        machine.on, machine.connected, machine.dead = False, False, True
+        return
     held = machine.orders.get(campaign)
     if _fails(world, machine):
         machine.truths[campaign].forced_at = None

@@ -45,7 +45,10 @@ class Desk:
                 continue
             heard = self.server.core.after_evidence(record, Evidence(Witness.AGENT, status, now))
             since = heard.failing_since or now if failures else None
-            heard = heard._replace(heard_at=now, failures=failures, failing_since=since)
+            forcing_at = now if report.forcing == campaign else heard.forcing_at
+            heard = heard._replace(
+                heard_at=now, failures=failures, failing_since=since, forcing_at=forcing_at
+            )
             self.server.memory.put(key, heard, now)
             if failures > record.failures:
                 self.server.halt_if_failing(campaign)

@@ -30,6 +30,8 @@ class Faults:
     """Share of agents that stop some day."""
     patch_breaks: float = 0.0
     """Share of installs that fail because the patch is bad."""
+    patch_kills: float = 0.0
+    """Share of forced installs after which a machine is not heard again."""
     clock_jumps: tuple[datetime, ...] = ()
     kills: tuple[datetime, ...] = ()
     """The server process dies and starts again."""
@@ -93,6 +95,7 @@ def draw_faults(random: Random, begins: datetime, calm_at: datetime, enforced_at
         hands_on_ports=instants(2),
         withdrawn_at=instant() if random.random() < 0.12 else None,
         stopped=_stop(random, instant(), calm_at) if random.random() < 0.2 else None,
+        patch_kills=random.uniform(0.3, 1) if random.random() < 0.08 else 0.0,
     )
 
 

@@ -37,7 +37,7 @@ def populate(world: World) -> None:
 
 def switch_on(world: World, machine: Machine) -> None:
     """A portable machine is opened: in the office, or far away without the network."""
-    if machine.on and machine.connected:
+    if machine.dead or (machine.on and machine.connected):
         return
     begins_at = min((c.published_at for c in world.campaigns.values()), default=world.now)
     since = world.now - begins_at

@@ -56,6 +56,8 @@ class Machine:
     agent_alive: bool = True
     repaired: bool = False
     """The help desk was here: installs succeed from now on."""
+    dead: bool = False
+    """A patch was its end, until the help desk comes."""
     skew: timedelta = timedelta()
     """How far its own clock is off."""
     orders: dict[CampaignId, Held] = field(default_factory=dict[CampaignId, Held])
@@ -96,6 +98,8 @@ class Report:
     sequence: int
     states: tuple[tuple[CampaignId, Status, int], ...]
     """Campaign, status, failed forced installs in a row."""
+    forcing: CampaignId | None = None
+    """It installs this by force right after the answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def _new_each_time(
     made = intent.intend(found, rule, campaign, revision)
     if made is None or made.action not in {Action.QUARANTINE, Action.RELEASE}:
         return made
-    return replace(made, round=made.round * 100_000 + next(_NUMBERS))
+    return made._replace(round=made.round * 100_000 + next(_NUMBERS))
 
 
 def _count() -> Iterator[int]:

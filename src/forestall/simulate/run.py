@@ -54,7 +54,7 @@ class Run:
     trace_hash: str
 
 
-def run(
+def run(  # noqa: PLR0913 - half of them have defaults
     scenario: Scenario,
     company: Company,
     days: float,
@@ -62,22 +62,27 @@ def run(
     *,
     core: Core | None = None,
     stormy: bool = True,
+    faults: Faults | None = None,
     watch: Callable[[datetime], None] | None = None,
 ) -> Run:
-    """Let a company live through a scenario; `watch` is told the time once a simulated day."""
+    """Let a company live through a scenario with the faults of its seed, none, or those given.
+
+    `watch` is told the time once a simulated day.
+    """
     timeline, history = Timeline(seed), History()
     begins, ends = timeline.now, timeline.now + DAY * days
     tested_after = timeline.seconds(20 * 3600, 40 * 3600)
     calm_at = ends - (ends - begins) * CALM_SHARE
     enforced_at = begins + tested_after + (scenario.imminent_after or scenario.voluntary_period)
-    faults = _faults(seed, calm_at, enforced_at) if stormy else no_faults(calm_at)
+    if faults is None:
+        faults = _faults(seed, calm_at, enforced_at) if stormy else no_faults(calm_at)
     server, world = _assemble(company, faults, timeline, history, core or Core())
     life.populate(world)
     Staff(timeline, world, server, scenario).begin(tested_after)
     _unleash(faults, timeline, world, server)
     curve: list[Point] = []
     timeline.after(timedelta(), _measure, server, world, curve if watch else None)
-    timeline.at(calm_at, _calm, world)
+    timeline.at(faults.calm_at, _calm, world)
     while timeline.now < ends:
         timeline.run(min(ends, timeline.now + DAY))
         if watch:
@@ -154,7 +159,7 @@ def _calm(world: World) -> None:
     for machine in world.machines.values():
         machine.skew = timedelta()
         if not (machine.on and machine.connected):
-            machine.on = True
+            machine.on, machine.dead, machine.repaired = True, False, machine.dead or machine.repaired
             life.knock(world, machine)
 
 

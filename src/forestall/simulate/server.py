@@ -81,6 +81,7 @@ class Server:
         why = failing(mine, campaign, now, self.memory.policy)
         if why:
             self.history.sometimes["halted by itself"] += 1
+            self.history.sometimes["halted because machines fell silent"] += "silent" in why
             self.halt(id, why, "forestall")
 
     def halt(self, id: CampaignId, why: str, actor: str) -> None:  # noqa: A002

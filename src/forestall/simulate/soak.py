@@ -32,6 +32,7 @@ SOMETIMES = (
     "an owner checked a machine",
     "counted down after a return",
     "forced by its own clock, out of reach",
+    "halted because machines fell silent",
     "halted by itself",
     "held at the door until checked",
     "held by the caps at the switch",

@@ -23,6 +23,8 @@ class Attempts:
 
     failures: int
     forced: bool
+    forcing: bool = False
+    """One begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +60,9 @@ def _after(record: Record, said: list[Observation]) -> Record:
     for each in said:
         record = after_evidence(record, each.evidence)
         if each.attempts is not None:
+            tried = each.attempts
             record = after_attempts(
-                record, each.attempts.failures, each.evidence.observed_at, forced=each.attempts.forced
+                record, tried.failures, each.evidence.observed_at, forced=tried.forced, forcing=tried.forcing
             )
     return record
 

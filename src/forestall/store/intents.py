@@ -35,7 +35,7 @@ PUBLISHED = frozenset(
 """Done by being on record: agents, doors and people's lists read them from here."""
 
 KEY = ("campaign", "revision", "device", "action", "round")
-_FIELDS = (*KEY, "site", "rule", "paragraph")
+_FIELDS = Intent._fields
 _COLUMNS = (*_FIELDS, "ordered_at", "outcome", "ended_at")
 _LONGEST_WAIT = 15 * MINUTE
 
@@ -81,7 +81,7 @@ def hold(con: Connection, campaign: CampaignId, waiting: Sequence[Held], actor: 
     """List what the brakes hold in a campaign now; what is no longer held leaves the list."""
     columns = (*_FIELDS, "brake", "brake_paragraph", "since")
     like = [held_table.c[name] for name in columns]
-    rows = [(*_values(each.intent), each.brake, each.paragraph, now) for each in waiting]
+    rows = [(*each.intent, each.brake, each.paragraph, now) for each in waiting]
     with staged(con, like, rows) as stage:
         same = and_(*(held_table.c[name] == stage.c[name] for name in KEY))
         still = select(stage.c.device).where(same).exists()
@@ -217,19 +217,12 @@ def _keep(con: Connection, answered: Sequence[tuple[Intent, Receipt]]) -> None:
 
 def key_of(intent: Intent) -> tuple[object, ...]:
     """Give the values of `KEY`."""
-    return _values(intent)[: len(KEY)]
-
-
-def _values(intent: Intent) -> tuple[object, ...]:
-    return (
-        intent.campaign, intent.revision, intent.device, intent.action, intent.round, intent.site, intent.rule,
-        intent.paragraph,
-    )  # fmt: skip
+    return intent[: len(KEY)]
 
 
 def _row(intent: Intent, now: datetime) -> tuple[object, ...]:
     done = intent.action in PUBLISHED
-    return *_values(intent), now, Outcome.DONE if done else None, now if done else None
+    return *intent, now, Outcome.DONE if done else None, now if done else None
 
 
 def read_intent(row: Row[tuple[object, ...]]) -> Intent:

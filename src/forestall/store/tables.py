@@ -273,6 +273,7 @@ record = Table(
     _moment("forced_at"),
     Column("failures", Integer, nullable=False, server_default="0"),
     _moment("failing_since"),
+    _moment("forcing_at"),
     _moment("restart_ordered_at"),
     _moment("expected_at"),
     _moment("counted_down_at"),
@@ -291,8 +292,8 @@ record = Table(
     _moment("check_asked_at"),
     Column("episode", Integer, nullable=False, server_default="0"),
     Index(None, "device"),
-    # Rewritten in place again and again: room in every page keeps the updates off the indexes.
-    postgresql_with={"fillfactor": 60},
+    # Rewritten in place again and again: room for a second version of all rows keeps the updates off the indexes.
+    postgresql_with={"fillfactor": 45},
 )
 """`domain.record.Record` without what belongs to the machine in all campaigns."""
 

@@ -21,6 +21,8 @@ from server.decisions.company import MANAGED, World, campaign, turn
 FORCED = Record(DeviceId("d"), SiteId("tokyo"), forced_at=DEADLINE, heard_at=DEADLINE + MINUTE)
 FAILED = FORCED._replace(failures=1, failing_since=DEADLINE + MINUTE)
 MUTE = FORCED._replace(heard_at=DEADLINE - MINUTE)
+BEGUN = FORCED._replace(forcing_at=DEADLINE + MINUTE)
+"""It asked a last time before it installs, and has not been heard since."""
 LATE = DEADLINE + 2 * POLICY.check_every
 GONE_ON = resumed(ENFORCING, DEADLINE + HOUR)
 
@@ -61,6 +63,20 @@ GONE_ON = resumed(ENFORCING, DEADLINE + HOUR)
             [MUTE._replace(forced_at=DEADLINE + 2 * HOUR)] * 3, GONE_ON, LATE, "",
             id="forced after the resume, and still in time",
         ),
+        pytest.param(
+            [BEGUN] * 3, ENFORCING, DEADLINE + 46 * MINUTE, "3 of 3 machines fell silent",
+            id="they began to install and fell silent: seen before the next wave",
+        ),
+        pytest.param([BEGUN] * 9, ENFORCING, DEADLINE + 45 * MINUTE, "", id="an install takes its time"),
+        pytest.param(
+            [BEGUN._replace(forced_at=None)] * 3, ENFORCING, DEADLINE + 46 * MINUTE, "3 of 3 machines",
+            id="by its own clock, before the server ordered it",
+        ),
+        pytest.param(
+            [BEGUN._replace(heard_at=DEADLINE + 2 * MINUTE)] * 9, ENFORCING, DEADLINE + HOUR, "",
+            id="they installed and spoke again",
+        ),
+        pytest.param([BEGUN] * 9, GONE_ON, LATE - HOUR, "", id="silence a person has seen"),
         pytest.param(
             [FAILED] * 9, replace(ENFORCING, halted_at=DEADLINE), LATE, "", id="it has halted already"
         ),
