@@ -2,6 +2,7 @@
 
 import html
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
@@ -12,8 +13,10 @@ from forestall.domain.advisory import Catalogue
 from forestall.server import operators
 from forestall.server.overview import Overview, campaign_row
 from forestall.server.triage import triage
+from forestall.web.app import make_app
 from forestall.web.curve import curve
 from forestall.web.pages import _shared
+from forestall.web.serve import serving
 from forestall.web.texts import LANGUAGES, TEXTS, language_of, texts
 from server.company import OPENSSL
 from web.conftest import Site
@@ -151,6 +154,20 @@ def test_an_empty_company_is_told_what_to_do(site: Site):
     said = Page(site.ask("GET", "/").text).said
     for key in ("no_campaigns", "no_updates", "no_machines", "no_sources"):
         assert texts("en")[key] in said
+
+
+def test_a_company_that_has_just_begun_says_so_and_its_page_follows_without_a_script(site: Site):
+    view = Overview(START, 0, (), 0, (), (), (), made_up=True, on_its_way_to=START + 4 * DAY)
+    views = {"/company": lambda: view, "/": lambda: replace(view, on_its_way_to=None)}
+    with serving(make_app(site.company.desk, views), "127.0.0.1", 0) as url:
+        host, _, port = url.removeprefix("http://").rstrip("/").partition(":")
+        there = Site(site.company, (host, int(port)))
+        young, grown = Page(there.ask("GET", "/company").text), Page(there.ask("GET", "/").text)
+    assert f"{START + 4 * DAY:%Y-%m-%d %H:%M}" in young.said
+    refreshes = [
+        page.tags.count(("meta", {"http-equiv": "refresh", "content": "5"})) for page in (young, grown)
+    ]
+    assert refreshes == [1, 0]
 
 
 def test_all_who_look_at_the_same_time_cost_one_gathering():

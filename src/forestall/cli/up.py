@@ -199,5 +199,5 @@ def _report(summary: Summary, pages: Iterable[str], *, json: bool) -> None:
         print_line(f"Worst: {summary.worst.update} (proposed: {summary.worst.level}): {summary.worst.why}")
     print_line(f"Status page: {summary.url}   (ready after {summary.seconds_to_ready} s; Ctrl-C stops)")
     if "/company" in pages:
-        print_line(f"A made-up company of 20,000 machines, mid-campaign: {summary.url}company")
+        print_line(f"A made-up company of 20,000 machines lives into its campaign now: {summary.url}company")
         print_line("Turn its clock: forestall demo +1d")

@@ -58,6 +58,8 @@ class Overview:
     feeds: tuple[FeedRow, ...]
     made_up: bool = False
     """Nothing of it is real: the demonstration."""
+    on_its_way_to: datetime | None = None
+    """The demonstration has just begun and still lives up to here."""
 
 
 def overview(database: Database, now: datetime, policy: Policy) -> Overview:

@@ -11,7 +11,15 @@ from forestall.simulate.demo import BEGINS, FIRST_LOOK, clock_of, open_demo
 from forestall.store.database import Database
 
 NOTHING_YET = Overview(
-    now=BEGINS, machines=0, devices=(), updates_open=0, updates=(), campaigns=(), feeds=(), made_up=True
+    now=BEGINS,
+    machines=0,
+    devices=(),
+    updates_open=0,
+    updates=(),
+    campaigns=(),
+    feeds=(),
+    made_up=True,
+    on_its_way_to=FIRST_LOOK,
 )
 
 
@@ -40,7 +48,8 @@ class Showcase:
         database = self._database
         if now is None or database is None:
             return NOTHING_YET
-        return replace(overview(database, now, self._policy), made_up=True)
+        on_its_way_to = FIRST_LOOK if now < FIRST_LOOK else None
+        return replace(overview(database, now, self._policy), made_up=True, on_its_way_to=on_its_way_to)
 
     def _live(self) -> None:
         with opened(self._directory) as installation:

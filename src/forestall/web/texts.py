@@ -66,6 +66,10 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "Everything here is simulated, on a clock you can turn: forestall demo +1d",
         "すべて模擬です。時計は進められます：forestall demo +1d",
     ),
+    "on_its_way": (
+        "It has just begun and lives up to {to} UTC within a minute; this page follows by itself.",
+        "始まったばかりです。1分ほどで {to} UTC まで進みます。このページは自動で更新されます。",
+    ),
     "curve": ("machines still vulnerable, by day since distribution", "まだ脆弱な端末（配布からの日数）"),
     "day": ("d", "日"),
     "phase testing": ("being tested", "検証中"),
