@@ -12,6 +12,7 @@ from forestall.cli import (
     devices,
     doctor,
     enroll,
+    keys,
     ledger,
     machines,
     mail,
@@ -19,6 +20,7 @@ from forestall.cli import (
     network,
     rate,
     rules,
+    signer,
     simulate,
     up,
     versions,
@@ -48,6 +50,8 @@ app.command("unprotect")(machines.unprotect)
 app.command("devices")(devices.devices)
 app.command("why")(devices.why)
 app.add_typer(enroll.app, name="enroll")
+app.add_typer(keys.app, name="keys")
+app.command("signer")(signer.signer)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(mail.app, name="mail")
 app.command("match")(match.match)
