@@ -15,6 +15,10 @@ from forestall.agent import main as agent
 from forestall.cli import main
 from forestall.cli.output import harmless
 from forestall.domain.errors import InputError
+from forestall.server.trust_place import trust_place
+from forestall.trust.caps import Caps
+from forestall.trust.metadata import fingerprint
+from forestall.trust.roles import Role
 from server.company import OPENSSL
 
 HOSTILE = "\x1b[2Jhost\r\nforged line\u202e"
@@ -138,10 +142,20 @@ def test_why_of_a_machine_in_no_campaign(forestall: Shell):
 
 def test_a_token_is_shown_once_with_what_to_do(forestall: Shell):
     made = forestall("enroll", "token", "--site", "osaka", "--uses", "3", "--hours", "2", "--json").json
-    assert set(made) == {"token", "site", "uses", "expires_at"}
+    assert set(made) == {"token", "site", "uses", "expires_at", "fingerprint"}
     assert (made["site"], made["uses"]) == ("osaka", 3)
     lines = forestall("enroll", "token").out.splitlines()
-    assert lines[-1] == f"  forestall-agent enrol --server http://127.0.0.1:8470 --token {lines[0]}"
+    assert lines[-2] == f"  forestall-agent enrol --server http://127.0.0.1:8470 --token {lines[0]}"
+    assert "forestall keys ceremony" in lines[-1], "without keys no machine can know whom to obey"
+
+
+def test_a_machine_is_told_by_what_root_it_knows_its_orders(forestall: Shell):
+    """A10."""
+    place = trust_place(forestall.directory)
+    place.hold_development(Caps(machines=10, forced_an_hour=10), forestall.company.now)
+    made = forestall("enroll", "token", "--json").json
+    assert made["fingerprint"] == fingerprint(place.repository.newest(Role.ROOT))
+    assert forestall("enroll", "token").out.splitlines()[-1] == f"    --fingerprint {made['fingerprint']}"
 
 
 def test_hostile_names_do_nothing_to_a_terminal(forestall: Shell):

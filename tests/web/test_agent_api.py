@@ -26,13 +26,13 @@ def inventory(*packages: Any, release: Any = "bookworm") -> dict[str, Any]:
 def test_enrol_check_in_send_the_inventory_be_ordered(site: Site):
     me = site.enrol()
     answer = site.ask("POST", protocol.CHECK_IN, CHECK_IN, Authorization=me)
-    assert (answer.status, answer.json["send_inventory"], answer.json["orders"]) == (200, True, [])
+    assert (answer.status, answer.json["send_inventory"], answer.json["hints"]) == (200, True, [])
     assert site.ask("PUT", protocol.INVENTORY, inventory(PACKAGE), Authorization=me).status == 204
     name = site.company.campaign()
     site.company.turn()
     answer = site.ask("POST", protocol.CHECK_IN, CHECK_IN, Authorization=me)
-    (order,) = answer.json["orders"]
-    assert (order["campaign"], order["source"]) == (name, "openssl")
+    (hint,) = answer.json["hints"]
+    assert (hint["campaign"], set(hint)) == (name, {"campaign", "offered_at", "force_at"})
     state = STATE | {"campaign": name, "detail": "<b>"}
     assert site.ask("POST", protocol.CHECK_IN, CHECK_IN | {"states": [state]}, Authorization=me).status == 200
     assert site.company.standing(name).affected == 1

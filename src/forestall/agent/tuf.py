@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from forestall.agent.client import tls_context
@@ -12,6 +13,8 @@ from forestall.clock import utc_now
 from forestall.domain.errors import InputError
 from forestall.trust import tuf_client
 from forestall.trust.verifier import Refusal
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys.")]
 
 app = typer.Typer(no_args_is_help=True, help="Verify any TUF repository, as the agent verifies its orders.")
 
@@ -42,20 +45,22 @@ def options(
 def init(
     context: typer.Context,
     trusted_root: Annotated[Path, typer.Argument(help="File of the root to trust.")],
+    as_json: Json = False,
 ) -> None:
     """Trust a root; asks no server."""
-    _end(tuf_client.init(context.obj.metadata_dir, trusted_root))
+    _end(tuf_client.init(context.obj.metadata_dir, trusted_root), as_json=as_json)
 
 
 @app.command()
-def refresh(context: typer.Context) -> None:
+def refresh(context: typer.Context, as_json: Json = False) -> None:
     """Bring the trusted metadata up to date."""
     given: _Options = context.obj
-    _end(tuf_client.refresh(given.metadata_dir, given.metadata_url, tls_context(), utc_now()))
+    found = tuf_client.refresh(given.metadata_dir, given.metadata_url, tls_context(), utc_now())
+    _end(found, as_json=as_json)
 
 
 @app.command()
-def download(context: typer.Context) -> None:
+def download(context: typer.Context, as_json: Json = False) -> None:
     """Fetch a target; what is there already and right is not fetched again."""
     given: _Options = context.obj
     if given.target_dir is None or not given.target_name:
@@ -69,11 +74,14 @@ def download(context: typer.Context) -> None:
         tls_context(),
         utc_now(),
     )
-    _end(found if isinstance(found, Refusal) else None)
+    _end(found if isinstance(found, Refusal) else None, as_json=as_json)
 
 
-def _end(refusal: Refusal | None) -> None:
+def _end(refusal: Refusal | None, *, as_json: bool) -> None:
     """End with 1 and a sentence where something was refused."""
+    if as_json:
+        reason, detail = (refusal.reason, printable(refusal.detail, 500)) if refusal else ("", "")
+        typer.echo(msgspec.json.encode({"ok": refusal is None, "refused": reason, "detail": detail}))
     if refusal is not None:
         typer.echo(f"refused: {printable(str(refusal), 500)}", err=True)
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from forestall.cli.options import Directory
-from forestall.cli.output import print_line
+from forestall.cli.output import Json, print_json, print_line
 
 
 def signer(
@@ -16,6 +16,7 @@ def signer(
         Path | None, typer.Option(help="File whose first line opens the online keys; else asked for.")
     ] = None,
     data: Directory = None,
+    json: Json = False,
 ) -> None:
     """Sign orders within approvals and caps, as the server asks over a socket; stop with SIGTERM."""
     from forestall.cli.keys import passphrase_of
@@ -33,5 +34,8 @@ def signer(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    print_line(f"The signer listens at {place.socket}")
+    if json:
+        print_json({"socket": str(place.socket)})
+    else:
+        print_line(f"The signer listens at {place.socket}")
     serve(place.socket, made, utc_now, stop)
