@@ -1,13 +1,12 @@
 """What the server asks the signer to sign for a campaign."""
 
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
 from domain.made import DAY, ENFORCING, HOUR, POLICY, START, TESTING, VOLUNTARY, taken
-from forestall.domain.authority import Approval, objections
-from forestall.domain.brakes import force_at, pace_of, position_of, wait_of
+from forestall.domain.authority import Approval, forced_at, objections
+from forestall.domain.brakes import force_at, pace_of, position_of
 from forestall.domain.campaign import Campaign, Step
 from forestall.domain.device import DeviceId
 from forestall.server.publishing import order_document, ordered
@@ -40,11 +39,10 @@ def test_an_order_says_what_the_campaign_says_and_nothing_speaks_against_it() ->
 @pytest.mark.parametrize("fleet", [0, 1, 50, 1_000, 300_000])
 def test_the_signed_waves_are_those_that_the_server_hints_at(fleet: int) -> None:
     """A8: paper and hint never disagree, so nobody waits for the later of two."""
-    for campaign in (ENFORCING, taken(VOLUNTARY, Step.IMMINENT, START + DAY)):
-        rings = signed_order_of(order_document(campaign, fleet, START, POLICY)).rings
+    resumed = replace(ENFORCING, resumed_at=START + 30 * DAY)
+    for campaign in (ENFORCING, resumed, taken(VOLUNTARY, Step.IMMINENT, START + DAY)):
+        order = signed_order_of(order_document(campaign, fleet, START, POLICY))
         for number in range(300):
             device = DeviceId(f"m-{number}")
-            wait = wait_of(rings, position_of(campaign.remediation, device))
-            assert campaign.deadline_at is not None
-            assert force_at(campaign, device, fleet, POLICY) == campaign.deadline_at + wait
-    assert wait >= timedelta()
+            signed = forced_at(order, None, None, position_of(campaign.remediation, device))
+            assert signed == force_at(campaign, device, fleet, POLICY)

@@ -185,10 +185,18 @@ def force_at(campaign: Campaign, device: DeviceId, fleet: int, policy: Policy) -
 
 
 def _opens_at(campaign: Campaign, device: DeviceId, pace: Sequence[Wave]) -> datetime:
+    return forced_from(campaign) + wait_of(pace, position_of(campaign.remediation, device))
+
+
+def forced_from(campaign: Campaign) -> datetime:
+    """Say when the waves begin: at the deadline, after a halt anew.
+
+    Raises:
+        ValueError: it has no deadline yet.
+    """
     if campaign.deadline_at is None:
         raise ValueError(f"{campaign.id} has no deadline yet")
-    begins_at = max(campaign.deadline_at, campaign.resumed_at or campaign.deadline_at)
-    return begins_at + wait_of(pace, position_of(campaign.remediation, device))
+    return max(campaign.deadline_at, campaign.resumed_at or campaign.deadline_at)
 
 
 def pace_of(policy: Policy, fleet: int, *, imminent: bool) -> tuple[Wave, ...]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from forestall.domain.authority import Restart
-from forestall.domain.brakes import pace_of
+from forestall.domain.brakes import forced_from, pace_of
 from forestall.domain.campaign import Campaign
 from forestall.domain.events import Event, EventKind
 from forestall.domain.order import Verb
@@ -65,7 +65,7 @@ def order_document(campaign: Campaign, fleet: int, now: datetime, policy: Policy
         source=source,
         version=version,
         offered_at=min(campaign.distributed_at, campaign.deadline_at),
-        deadline_at=campaign.deadline_at,
+        deadline_at=forced_from(campaign),
         expires_at=now + policy.order_valid_for,
         rings=wave_messages(pace_of(policy, fleet, imminent=campaign.imminent_at is not None)),
         restart=Restart.PERSON,
