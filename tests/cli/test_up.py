@@ -3,7 +3,10 @@
 import http.client
 import json
 import os
+import select
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 
 from forestall.domain.device import DeviceId
 from forestall.server.ledger_file import check_database
+from forestall.server.trust_place import trust_place
 from forestall.server.watermark import Watermark
 from forestall.server.wiring import opened
 from forestall.store import devices, inventories
@@ -55,6 +59,14 @@ def ask(address: str, method: str, path: str, body: object, credential: str = ""
         connection.close()
 
 
+def signer_of(directory: Path) -> int:
+    """A descriptor of the process behind the signer's socket: readable once it has ended."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(trust_place(directory).socket))
+        owner = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return os.pidfd_open(struct.unpack("3i", owner)[0])
+
+
 def test_once_prints_the_summary_and_leaves_nothing_running(tmp_path: Path):
     summary = run(tmp_path, "up", "--once", "--bind", "127.0.0.1:0")
     assert set(summary) == {"updates_open", "worst", "url", "seconds_to_ready", "machine"}
@@ -71,6 +83,7 @@ def test_once_prints_the_summary_and_leaves_nothing_running(tmp_path: Path):
 def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path, victims: tuple[str, ...]):
     """Machines enrol and report until the blow falls; what was answered is there at the next start."""
     server, address = up(tmp_path)
+    signer = signer_of(tmp_path)
     acknowledged: list[str] = []
     try:
         token = run(tmp_path, "enroll", "token", "--uses", "1000", "--by", "aiko")["token"]
@@ -94,6 +107,8 @@ def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path, victims: tuple[s
     finally:
         server.kill()
         server.communicate()
+    assert select.select([signer], [], [], 60)[0], "the signer outlives its server"
+    os.close(signer)
     with opened(tmp_path) as installation, installation.database.begin() as con:
         known = {device.id for device in devices.everything(con)}
         assert set(acknowledged) <= known

@@ -173,7 +173,7 @@ def listening(office: Office) -> "Callable[[bytes | Publish | Adopt], object]":
 
     path = office.folder / "online" / "signer.sock"
     stop = threading.Event()
-    thread = threading.Thread(target=channel.serve, args=(path, signer(office), lambda: NOW, stop))
+    thread = threading.Thread(target=channel.serve, args=(path, signer(office), lambda: NOW, stop.is_set))
     thread.start()
     _until_it_listens(path)
 

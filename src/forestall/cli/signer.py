@@ -1,5 +1,6 @@
 """`forestall signer`: the process that holds the online keys; it belongs under a user of its own."""
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -14,6 +15,9 @@ from forestall.cli.output import Json, print_json, print_line
 def signer(
     passphrase_file: Annotated[
         Path | None, typer.Option(help="File whose first line opens the online keys; else asked for.")
+    ] = None,
+    parent: Annotated[
+        int | None, typer.Option(help="Number of the process that started this one; end when it has ended.")
     ] = None,
     data: Directory = None,
     json: Json = False,
@@ -38,4 +42,4 @@ def signer(
         print_json({"socket": str(place.socket)})
     else:
         print_line(f"The signer listens at {place.socket}")
-    serve(place.socket, made, utc_now, stop)
+    serve(place.socket, made, utc_now, lambda: stop.is_set() or parent not in (None, os.getppid()))

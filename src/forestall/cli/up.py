@@ -1,5 +1,6 @@
 """`forestall up`: the server with its database on this machine, and what is open right here."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -196,7 +197,7 @@ def _start_signer(place: "TrustPlace", directory: Path, stack: ExitStack) -> Non
     if not word.exists():
         return
     command = (sys.executable, "-m", "forestall.cli", "signer")
-    options = ("--passphrase-file", str(word), "--data", str(directory))
+    options = ("--passphrase-file", str(word), "--parent", str(os.getpid()), "--data", str(directory))
     process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE)
     if process.stdout is not None:
         process.stdout.readline()  # it listens, or has ended and said why

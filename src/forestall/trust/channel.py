@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -67,8 +66,8 @@ def ask(path: Path, request: Publish | Adopt) -> Published:
     return answer.published
 
 
-def serve(path: Path, signer: Signer, clock: Callable[[], datetime], stop: threading.Event) -> None:
-    """Answer requests, one at a time, until `stop` is set; a request that fails never ends the loop."""
+def serve(path: Path, signer: Signer, clock: Callable[[], datetime], ended: Callable[[], bool]) -> None:
+    """Answer requests, one at a time, until it has `ended`; a request that fails never ends the loop."""
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     with socket.socket(socket.AF_UNIX) as listener:
@@ -76,7 +75,7 @@ def serve(path: Path, signer: Signer, clock: Callable[[], datetime], stop: threa
         path.chmod(0o660)
         listener.listen(8)
         listener.settimeout(_POLL_SECONDS)
-        while not stop.is_set():
+        while not ended():
             try:
                 connection, _ = listener.accept()
             except TimeoutError:
@@ -84,7 +83,6 @@ def serve(path: Path, signer: Signer, clock: Callable[[], datetime], stop: threa
             with connection, contextlib.suppress(OSError):
                 connection.settimeout(_SECONDS)
                 connection.sendall(msgspec.json.encode(_answer(connection, signer, clock())))
-    path.unlink(missing_ok=True)
 
 
 def _answer(connection: socket.socket, signer: Signer, now: datetime) -> Done | Trouble:
