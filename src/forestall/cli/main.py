@@ -12,11 +12,13 @@ from forestall.cli import (
     devices,
     doctor,
     enroll,
+    find,
     ledger,
     machines,
     mail,
     match,
     network,
+    probe,
     rate,
     rules,
     simulate,
@@ -47,6 +49,8 @@ app.command("protect")(machines.protect)
 app.command("unprotect")(machines.unprotect)
 app.command("devices")(devices.devices)
 app.command("why")(devices.why)
+app.add_typer(find.app, name="find")
+app.add_typer(probe.app, name="probe")
 app.add_typer(enroll.app, name="enroll")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(mail.app, name="mail")

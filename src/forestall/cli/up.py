@@ -60,7 +60,7 @@ def up(
     from forestall.server.agents import AgentDesk
     from forestall.server.catalogue import load_bundle
     from forestall.server.loops import Clockwork, Watch
-    from forestall.server.outside import SIMULATED, without_mail
+    from forestall.server.outside import effects_of
     from forestall.server.overview import overview
     from forestall.server.settings import split_bind
     from forestall.server.triage import triage
@@ -80,10 +80,9 @@ def up(
             showcase = Showcase(installation.settings.directory / "demo")
             pages["/company"] = showcase.overview
             stack.callback(showcase.stop)
-        mail, enforcement = installation.settings.mail, installation.enforcement
-        connected = {**SIMULATED, **enforcement.effects(database)}
-        effects = without_mail(connected) if mail else connected
-        clockwork = Clockwork(database, policy, effects, installation.watermark, utc_now, every, enforcement)
+        mail, effects = installation.settings.mail, effects_of(installation)
+        enforcement, watermark = installation.enforcement, installation.watermark
+        clockwork = Clockwork(database, policy, effects, watermark, utc_now, every, enforcement)
         stack.callback(clockwork.stop)
         clockwork.start()
         if mail and not once:
@@ -92,6 +91,7 @@ def up(
         stack.callback(watch.stop)
         if not once:
             watch.start()
+            _start_sweeping(stack, installation)
         address = split_bind(bind or installation.settings.bind)
         app = make_app(
             AgentDesk(database, policy), pages, [*_behind_mails(installation), *_doors(installation)]
@@ -161,6 +161,22 @@ def _doors(installation: "Installation") -> "list[Route]":
     keeper = Doorkeeper(installation.database, installation.policy, installation.enforcement)
     password = secret_of(settings.directory, table.credentials)
     return admission_routes(Door(keeper, table, password, installation.enforcement.simulate))
+
+
+def _start_sweeping(stack: ExitStack, installation: "Installation") -> None:
+    """Sweep the scope, where there is one, until the stack ends."""
+    from forestall.clock import utc_now
+    from forestall.probes.sweep import allow_many_files
+    from forestall.server.sweeping import Sweeper
+
+    settings = installation.settings
+    if settings.scope.areas:
+        allow_many_files()
+        sweeper = Sweeper(
+            installation.database, settings.scope, installation.policy, utc_now, settings.accounts
+        )
+        stack.callback(sweeper.stop)
+        sweeper.start()
 
 
 def _take_own_inventory(installation: "Installation", now: datetime) -> str:

@@ -41,6 +41,8 @@ class EventKind(StrEnum):
     PORT_READ = "port_read"
     RESTORED = "restored"
     REPLAYED = "replayed"
+    JOINED = "joined"
+    """Two machines that were known apart are one."""
 
 
 @dataclass(frozen=True, slots=True)
