@@ -1,5 +1,6 @@
 """LOOK really looks: evidence with its proof, an alarm where most answer as vulnerable, nothing out of scope (P6.2)."""
 
+import os
 import socket
 import struct
 import threading
@@ -22,6 +23,7 @@ from forestall.domain.intent import Intent
 from forestall.domain.record import Outcome, Receipt, Record
 from forestall.domain.remediation import RemediationId
 from forestall.domain.scope import Area, Scope
+from forestall.probes import talk
 from forestall.probes.answer import Answer
 from forestall.probes.probe import Finding
 from forestall.server.effects import apply_open
@@ -36,7 +38,9 @@ from forestall.store.embedded import Embedded
 
 NOW = DEADLINE + DAY
 SQUID = replace(ENFORCING, remediation=RemediationId("bookworm/squid/5.7-2+deb12u6"))
-SCOPE = Scope((Area(SiteId("here"), (ip_network("127.7.0.0/16"),), per_second=100_000),))
+NET = f"127.{1 + os.getpid() // 250 % 250}.{os.getpid() % 250}"
+"""Loopback addresses of this process: others may be testing on this machine, too."""
+SCOPE = Scope((Area(SiteId("here"), (ip_network(f"{NET}.0/24"),), per_second=100_000),))
 CVE = VulnerabilityId("CVE-2026-33526")
 PUBLISHED = datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -51,6 +55,13 @@ def database(tmp_path: Path) -> Iterator[Database]:
             advisories.save(con, "test", Catalogue((advisory,), {}))
             campaigns.save(con, SQUID)
         yield database
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """Wait for answers however busy this machine is; where nobody listens the kernel says so at once."""
+    monkeypatch.setattr(talk, "QUESTION_SECONDS", 60.0)
+    monkeypatch.setattr(talk, "CONVERSATION_SECONDS", 60.0)
 
 
 def enlist(database: Database, addresses: dict[str, tuple[str, ...]]) -> list[DeviceId]:
@@ -109,15 +120,13 @@ def squids(*, patched: bool, addresses: list[str]) -> Iterator[None]:
 
 def test_what_was_seen_is_evidence_with_its_proof(database: Database):
     """P6.2: an unpatched one, a patched one, and one where nothing listens."""
-    enlist(
-        database, {"old": ("127.7.0.1", "02:00:00:00:00:01"), "new": ("127.7.0.2",), "none": ("127.7.0.3",)}
-    )
+    enlist(database, {"old": (f"{NET}.1", "02:00:00:00:00:01"), "new": (f"{NET}.2",), "none": (f"{NET}.3",)})
     wanted = [DeviceId(name) for name in ("new", "old", "none")]
-    with squids(patched=False, addresses=["127.7.0.1"]), squids(patched=True, addresses=["127.7.0.2"]):
+    with squids(patched=False, addresses=[f"{NET}.1"]), squids(patched=True, addresses=[f"{NET}.2"]):
         receipts = look(database, wanted)
     assert [receipt.outcome for receipt in receipts] == [Outcome.DONE] * 3
     assert (
-        "squid-icp at 127.7.0.2: the answer names the address that was asked for (probe%20test)"
+        f"squid-icp at {NET}.2: the answer names the address that was asked for (probe%20test)"
         in receipts[0].detail
     )
     old, new, none = (record(database, DeviceId(name)) for name in ("old", "new", "none"))
@@ -133,8 +142,8 @@ def test_what_was_seen_is_evidence_with_its_proof(database: Database):
 
 def test_a_machine_of_two_addresses_is_as_bad_as_the_worse(database: Database):
     """A13: all its addresses are probed."""
-    (name,) = enlist(database, {"both": ("127.7.1.1", "127.7.1.2")})
-    with squids(patched=True, addresses=["127.7.1.1"]), squids(patched=False, addresses=["127.7.1.2"]):
+    (name,) = enlist(database, {"both": (f"{NET}.11", f"{NET}.12")})
+    with squids(patched=True, addresses=[f"{NET}.11"]), squids(patched=False, addresses=[f"{NET}.12"]):
         look(database, [name])
     assert record(database, name).probe_status is Status.AFFECTED
 
@@ -142,7 +151,7 @@ def test_a_machine_of_two_addresses_is_as_bad_as_the_worse(database: Database):
 @pytest.mark.parametrize(
     ("addresses", "why"),
     [
-        pytest.param(("127.8.0.1",), "no address of it is in a scope: nothing was sent", id="out of scope"),
+        pytest.param(("127.255.0.1",), "no address of it is in a scope: nothing was sent", id="out of scope"),
         pytest.param(("02:00:00:00:00:01",), "no address of it is in a scope", id="only a hardware address"),
         pytest.param((), "no address of it is in a scope", id="no address"),
     ],
@@ -156,14 +165,14 @@ def test_nobody_is_probed_out_of_scope(database: Database, addresses: tuple[str,
 
 
 def test_an_update_that_no_probe_tells_is_refused_in_words(database: Database):
-    (name,) = enlist(database, {"any": ("127.7.0.1",)})
+    (name,) = enlist(database, {"any": (f"{NET}.1",)})
     with database.begin() as con:
         campaigns.save(con, replace(SQUID, remediation=RemediationId("bookworm/vim/2:9.0.1378-2+deb12u2")))
     (receipt,) = look(database, [name])
     assert (receipt.outcome, receipt.detail) == (Outcome.REFUSED, "no probe tells this flaw")
 
 
-MANY = {f"m{n:02}": (f"127.7.2.{n}",) for n in range(1, 61)}
+MANY = {f"m{n:02}": (f"{NET}.{100 + n}",) for n in range(1, 61)}
 
 
 def test_most_answer_as_vulnerable_after_the_deadline_a_person_looks_first(database: Database):
@@ -211,9 +220,9 @@ def test_a_few_vulnerable_among_many_fixed_are_no_alarm(database: Database):
 def test_the_whole_way_from_the_rule_to_the_evidence(database: Database, tmp_path: Path):
     """P6.2: the rule `sweep` orders the look, the settings' scope allows it, the record holds what was seen."""
     (tmp_path / "forestall.toml").write_text(
-        '[[scope]]\nsite = "here"\nnetworks = ["127.7.0.0/16"]\nper_second = 100000\n'
+        f'[[scope]]\nsite = "here"\nnetworks = ["{NET}.0/24"]\nper_second = 100000\n'
     )
-    (name,) = enlist(database, {"old": ("127.7.3.1",)})
+    (name,) = enlist(database, {"old": (f"{NET}.31",)})
     with database.begin() as con:
         records.mark(con, SQUID.id, "announced_at", [name], START)
         held = lease.acquire(con, "decide", "me", NOW, MINUTE)
@@ -225,10 +234,10 @@ def test_the_whole_way_from_the_rule_to_the_evidence(database: Database, tmp_pat
         apply_open(database, effects, "me", now, POLICY)
         return record(database, name).probe_status
 
-    with squids(patched=False, addresses=["127.7.3.1"]):
+    with squids(patched=False, addresses=[f"{NET}.31"]):
         assert turn(NOW) is Status.AFFECTED
     later = NOW + POLICY.probe_evidence_for + MINUTE
-    with squids(patched=True, addresses=["127.7.3.1"]):
+    with squids(patched=True, addresses=[f"{NET}.31"]):
         assert turn(later) is Status.FIXED
     assert turn(later + MINUTE) is Status.FIXED, "what is fresh is not looked at again"
 
