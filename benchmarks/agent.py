@@ -75,7 +75,8 @@ def machine(root: Path) -> dict[str, float]:
     order = protocol.OrderMessage(
         "c", 1, "upgrade", "bookworm", "openssl", "1", now, now, now, "critical", {}
     )
-    remembered = State(held={f"c-{n}": Held(order=order, held_since=now) for n in range(5)})
+    hint = protocol.OrderHint("c", now, now)
+    remembered = State(held={f"c-{n}": Held(order=order, hint=hint, held_since=now) for n in range(5)})
     return {
         "processes_seen": sum(entry.name.isdecimal() for entry in Path("/proc").iterdir()),
         "restart_scan_seconds": best_of(5, lambda: restarts.scan(Path("/"))),

@@ -72,8 +72,9 @@ def _campaign(
 
 def _join(site: Site, server: Server, name: str) -> Machine:
     machine = site.new_machine(name)
-    token = server.ask("enroll", "token", "--site", "lab", "--uses", "1")["token"]
-    host.run(*machine.agent("enrol", "--server", server.url, "--token", token))
+    made = server.ask("enroll", "token", "--site", "lab", "--uses", "1")
+    known = ("--token", made["token"], "--fingerprint", made["fingerprint"])
+    host.run(*machine.agent("enrol", "--server", server.url, *known))
     site.start(f"agent-{name}", *machine.agent("run"))
     state = machine.root / "var/lib/forestall-agent/state.json"
     until(f"{name} has checked in", lambda: state.exists() and '"checked_at": null' not in state.read_text())
@@ -92,6 +93,8 @@ def _begin(site: Site, server: Server, update: Pending, timeline: Timeline) -> s
     timeline.tell(f"the server finds {update.remediation} open on the machines")
     es = ("--escalation", "--expansion", "--exposure")
     server.ask("rate", update.remediation, *es, "--reason", "reachable from everywhere", "--by", "rater")
+    server.ask("keys", "approve", update.remediation, "--voluntary", _VOLUNTARY, "--by", "tester")
+    timeline.tell("approved: two offline keys have signed the update; no order counts without")
     made = server.ask(
         "campaign", "start", update.remediation, "--voluntary", _VOLUNTARY, "--by", "distributor"
     )

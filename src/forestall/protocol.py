@@ -13,6 +13,8 @@ VERSION = 1
 ENROL = "/agent/v1/enrol"
 CHECK_IN = "/agent/v1/check-in"
 INVENTORY = "/agent/v1/inventory"
+TRUST = "/trust"
+"""Below it the signed files, `metadata/` and `targets/`; any mirror may serve the same."""
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_PACKAGES = 50_000
@@ -23,8 +25,20 @@ Word = Annotated[str, msgspec.Meta(max_length=256, pattern=_NO_NUL)]
 """A name, a version or an id; longer ones are refused."""
 Text = Annotated[str, msgspec.Meta(max_length=2_000, pattern=_NO_NUL)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+"""With a time zone: one without cannot be compared with any other."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Tries = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+def in_this_age(*instants: datetime) -> None:
+    """Refuse instants so far away that adding to them, or showing them, would fail.
+
+    Raises:
+        ValueError: one lies before 2000 or after 2199; while a message is parsed, it is refused with that.
+    """
+    if not all(2000 <= at.year < 2200 for at in instants):
+        raise ValueError("an instant before 2000 or after 2199")
 
 
 class EnrolRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -40,6 +54,8 @@ class EnrolAnswer(msgspec.Struct, forbid_unknown_fields=True):
 
     device: Word
     secret: Word
+    root: Annotated[str, msgspec.Meta(max_length=256 * 1024)] = ""
+    """The TUF root that signs who may sign; the machine trusts this one and its successors, nothing else."""
 
 
 class OrderState(msgspec.Struct, forbid_unknown_fields=True):
@@ -71,7 +87,7 @@ class CheckIn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class OrderMessage(msgspec.Struct, forbid_unknown_fields=True):
-    """`domain.order.Order` on the wire, field by field."""
+    """`domain.order.Order` field by field, as the machine keeps what its signed papers allow."""
 
     campaign: Word
     revision: Count
@@ -86,13 +102,29 @@ class OrderMessage(msgspec.Struct, forbid_unknown_fields=True):
     texts: dict[str, Text]
 
 
-class CheckInAnswer(msgspec.Struct, forbid_unknown_fields=True):
-    """What the server wants next; the orders replace all that the agent held before."""
+class OrderHint(msgspec.Struct, forbid_unknown_fields=True):
+    """Which signed order concerns the machine; it can delay what the papers allow, never hasten it."""
 
-    server_time: datetime
+    campaign: Word
+    offered_at: Instant
+    force_at: Instant
+
+    def __post_init__(self) -> None:
+        in_this_age(self.offered_at, self.force_at)
+
+
+class CheckInAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """What the server wants next, without authority: orders are signed files, found by these names."""
+
+    server_time: Instant
     send_inventory: bool
     next_check_seconds: Count
-    orders: Annotated[list[OrderMessage], msgspec.Meta(max_length=MAX_ORDERS)]
+    published: Count
+    """Version of the newest timestamp: a mirror behind it is passed over."""
+    hints: Annotated[list[OrderHint], msgspec.Meta(max_length=MAX_ORDERS)]
+
+    def __post_init__(self) -> None:
+        in_this_age(self.server_time)
 
 
 class PackageEntry(msgspec.Struct, forbid_unknown_fields=True, array_like=True):

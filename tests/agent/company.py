@@ -1,15 +1,19 @@
-"""The server's side of the agent protocol on loopback: it says what a test tells it and remembers what it heard."""
+"""The server's side of the agent protocol on loopback: it says and signs what a test tells it, and remembers."""
 
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import msgspec
+from laboratory.office import Office, approval_for, paper_of
 
 from forestall import protocol
+from forestall.agent import trust
 
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 
@@ -41,8 +45,13 @@ class Company:
     next_check_seconds: int = 14_400
     known_sha256: str = ""
     url: str = ""
+    hints: dict[str, protocol.OrderHint] = field(default_factory=dict)
+    """By campaign, instead of hints that say what the order says."""
 
     def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory()
+        self.office = Office(Path(self._folder.name) / "trust", self.clock())
+        self._published: object = None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -59,12 +68,30 @@ class Company:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        self._folder.cleanup()
+
+    def trusted_by(self, directory: Path) -> None:
+        """Put the root into an agent's directory, as enrolment does."""
+        trust.keep_root(directory, self.office.root.decode(), "")
+
+    def publish(self) -> None:
+        """Sign the orders of now, whatever they say, and an approval for each."""
+        wanted = [msgspec.json.encode(each) for each in self.orders]
+        if self._published != (wanted, self.clock()):
+            papers = [paper_of(each) for each in self.orders]
+            self.office.sign(papers, [approval_for(each) for each in papers], self.clock())
+            self._published = (wanted, self.clock())
+
+    def serve_file(self, path: str) -> bytes | None:
+        """Serve a signed file."""
+        file = self.office.repository.directory / path.removeprefix(f"{protocol.TRUST}/")
+        return file.read_bytes() if file.is_file() else None
 
     def answer(self, path: str, body: bytes) -> bytes:
         """Answer as the protocol says."""
         if path == protocol.ENROL:
             msgspec.json.decode(body, type=protocol.EnrolRequest)
-            return msgspec.json.encode(protocol.EnrolAnswer("d-1", "s3cret"))
+            return msgspec.json.encode(protocol.EnrolAnswer("d-1", "s3cret", self.office.root.decode()))
         if path == protocol.INVENTORY:
             self.inventories.append(msgspec.json.decode(body, type=protocol.InventoryReport))
             self.known_sha256 = self.reports[-1].inventory_sha256
@@ -72,8 +99,13 @@ class Company:
         report = msgspec.json.decode(body, type=protocol.CheckIn)
         self.reports.append(report)
         new = report.inventory_sha256 != self.known_sha256
+        self.publish()
+        hints = [
+            self.hints.get(each.campaign, protocol.OrderHint(each.campaign, each.offered_at, each.offered_at))
+            for each in self.orders
+        ]
         return msgspec.json.encode(
-            protocol.CheckInAnswer(self.clock(), new, self.next_check_seconds, self.orders)
+            protocol.CheckInAnswer(self.clock(), new, self.next_check_seconds, self.office.published, hints)
         )
 
 
@@ -95,6 +127,11 @@ def order(**changed: object) -> protocol.OrderMessage:
     return msgspec.structs.replace(message, **changed)
 
 
+def hint(**changed: object) -> protocol.OrderHint:
+    """What the server says of `order()`."""
+    return msgspec.structs.replace(protocol.OrderHint("c-1", START, START), **changed)
+
+
 def _handler(company: Company) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def _serve(self) -> None:
@@ -103,11 +140,21 @@ def _handler(company: Company) -> type[BaseHTTPRequestHandler]:
             status, headers, content = company.refuse or (200, {}, b"")
             if company.refuse is None:
                 content = company.answer(self.path, body)
+            self._answer(status, headers, content)
+
+        def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
             self.send_response(status)
             for name, value in {"Content-Length": str(len(content)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
+
+        def do_GET(self) -> None:
+            status, headers, content = company.refuse or (200, {}, b"")
+            if company.refuse is None:
+                found = company.serve_file(self.path)
+                status, content = (404, b"") if found is None else (200, found)
+            self._answer(status, headers, content)
 
         def do_POST(self) -> None:
             self._serve()

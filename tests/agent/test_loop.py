@@ -23,6 +23,7 @@ def agent(rig: Rig, company: Company) -> Agent:
     rig.offer("tool", "1.0")
     rig.have("tool")
     rig.offer("tool", "1.1")
+    company.trusted_by(rig.directory)
     return Agent(rig.directory, rig.debian, Identity(company.url, "d-1", "s3cret"), clock=company.clock)
 
 
@@ -183,8 +184,8 @@ def test_an_offline_machine_forces_by_its_last_order_within_a_day(
 def test_an_offline_machine_never_forces_without_a_recall_check_in_a_day(
     agent: Agent, rig: Rig, company: Company
 ) -> None:
-    """A11: nor a trap; here the order itself would still be good."""
-    company.orders = [order(expires_at=START + timedelta(days=9))]
+    """A11: nor a trap; an order ends a day after it was signed, and so does what was heard of recalls."""
+    company.orders = [order()]
     agent.run_pass()
     company.refuse = (503, {}, b"")
     for _ in range(60):
@@ -192,7 +193,7 @@ def test_an_offline_machine_never_forces_without_a_recall_check_in_a_day(
         if company.clock.now < START + timedelta(hours=2) or company.clock.now > START + timedelta(hours=24):
             agent.run_pass()
     assert rig.status_of("tool") == "ii  1.0"
-    assert held(agent).rule == "no-recall-check"
+    assert held(agent).rule == "expired"
 
 
 def test_a_clock_set_forward_forces_nothing_early(agent: Agent, rig: Rig, company: Company) -> None:
@@ -211,7 +212,7 @@ def test_a_failed_forced_install_is_reported_counted_and_tried_again_later(
 ) -> None:
     """A4."""
     rig.offer("tool", "1.2", scripts={"postinst": "echo out of luck >&2; exit 1"})
-    company.orders = [order(version="1.2", expires_at=START + timedelta(days=9))]
+    company.orders = [order(version="1.2")]
     agent.run_pass()
     company.clock.advance(hours=1, minutes=55)
     agent.run_pass()
@@ -255,6 +256,7 @@ def test_a_process_that_runs_the_old_code_keeps_the_machine_from_being_fixed(
     # The process has the root of this test, not that of the home-made one: nobody without rights may chroot.
     scan = restarts.scan
     monkeypatch.setattr(restarts, "scan", lambda _: scan(Path("/")))
+    company.trusted_by(rig.directory)
     agent = Agent(rig.directory, rig.debian, Identity(company.url, "d-1", "s3cret"), clock=company.clock)
     with subprocess.Popen([rig.root / "usr/bin/tool", "1000"]) as process:
         agent.run_pass()

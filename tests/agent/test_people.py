@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.company import START, Company, order
+from agent.company import START, Company, hint, order
 from agent.rig import Rig
 from forestall.agent import show, state, texts
 from forestall.agent.debian import printable
@@ -19,6 +19,7 @@ from forestall.agent.loop import Agent
 from forestall.agent.service import serve, wake_at
 from forestall.agent.state import Held, State
 from forestall.domain.order import RULES, Step
+from forestall.trust.metadata import fingerprint
 
 AGENT = Path(sys.executable).parent / "forestall-agent"
 
@@ -28,6 +29,7 @@ def agent(rig: Rig, company: Company) -> Agent:
     rig.offer("tool", "1.0")
     rig.have("tool")
     rig.offer("tool", "1.1")
+    company.trusted_by(rig.directory)
     return Agent(rig.directory, rig.debian, Identity(company.url, "d-1", "s3cret"), clock=company.clock)
 
 
@@ -87,6 +89,7 @@ def test_enrolment_keeps_an_identity_once(company: Company, tmp_path: Path) -> N
     assert json.loads(forestall_agent(*arguments, "--json").stdout) == {
         "device": "d-1",
         "server": company.url,
+        "root": fingerprint(company.office.root),
     }
     again = forestall_agent(*arguments)
     assert again.returncode == 1
@@ -171,7 +174,7 @@ def test_text_from_outside_is_made_printable() -> None:
 
 def test_the_service_sleeps_until_the_next_instant_that_matters() -> None:
     soon = START + timedelta(minutes=2)
-    held = Held(order=order(), held_since=START, until=soon)
+    held = Held(order=order(), hint=hint(), held_since=START, until=soon)
     assert wake_at(State(next_check_at=START + timedelta(hours=4), held={"c-1": held}), START) == soon
     assert wake_at(State(next_check_at=START + timedelta(minutes=1), held={"c-1": held}), START) < soon
     assert wake_at(State(), START) == START + timedelta(minutes=5)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.company import START, Company, order
+from agent.company import START, Company, hint, order
 from forestall import protocol
 from forestall.agent import client, identity, journal, schedule, state
 from forestall.agent.client import NoAnswer, server_at
@@ -30,6 +30,21 @@ def ask(company: Company) -> protocol.CheckInAnswer | NoAnswer:
 ANSWERS = [
     pytest.param(200, {}, b"not json", "does not understand", id="no JSON"),
     pytest.param(200, {}, b'{"orders": 7}', "does not understand", id="wrong types"),
+    pytest.param(
+        200,
+        {},
+        b'{"server_time":"2026-11-24T08:00:00Z","send_inventory":false,"next_check_seconds":1,"published":1,"hints":'
+        b'[{"campaign":"c-1","offered_at":"2026-11-24T08:00:00","force_at":"2026-11-24T08:00:00Z"}]}',
+        "does not understand",
+        id="an instant without a time zone",
+    ),
+    pytest.param(
+        200,
+        {},
+        b'{"server_time":"9999-12-31T23:59:59Z","send_inventory":false,"next_check_seconds":1,"published":1,"hints":[]}',
+        "does not understand",
+        id="the end of time",
+    ),
     pytest.param(200, {}, b"[" * 100_000, "does not understand", id="nesting without end"),
     pytest.param(200, {}, b'{"a":"\xff\xfe"}', "does not understand", id="no UTF-8"),
     pytest.param(200, {}, b"x" * (5 << 20), "too much", id="more than an answer may be"),
@@ -112,7 +127,12 @@ def test_what_is_no_address_is_said(url: str) -> None:
 
 
 HELD = st.builds(
-    Held, order=st.just(order()), held_since=st.just(START), detail=st.text(), failures=st.integers(0, 9)
+    Held,
+    order=st.just(order()),
+    hint=st.just(hint()),
+    held_since=st.just(START),
+    detail=st.text(),
+    failures=st.integers(0, 9),
 )
 STATES = st.builds(State, sequence=st.integers(0, 2**50), held=st.dictionaries(st.just("c-1"), HELD))
 
@@ -132,7 +152,7 @@ def test_a_torn_state_is_set_aside_and_never_a_crash(
 ) -> None:
     """R13."""
     directory = tmp_path_factory.mktemp("state")
-    state.save(directory, State(sequence=7, held={"c-1": Held(order=order(), held_since=START)}))
+    state.save(directory, State(sequence=7, held={"c-1": Held(order=order(), hint=hint(), held_since=START)}))
     whole = (directory / "state.json").read_bytes()
     (directory / "state.json").write_bytes(whole[: min(length, len(whole) - 3)] + noise)
     loaded, complaint = state.load(directory)

@@ -162,7 +162,9 @@ def test_an_uncounted_fleet_is_not_an_open_door():
     first = brake(installs(500), ENFORCING, uncounted, DEADLINE, POLICY)
     assert len(first.permitted) <= 10
     canaries = {n for n in range(500) if force_at(ENFORCING, DeviceId(f"d{n}"), 0, POLICY) == DEADLINE}
-    assert canaries == {n for n in range(500) if position_of(ENFORCING.id, DeviceId(f"d{n}")) < 0.001}
+    assert canaries == {
+        n for n in range(500) if position_of(ENFORCING.remediation, DeviceId(f"d{n}")) < 0.001
+    }
     assert len(brake(removals(50), ENFORCING, uncounted, NOW, POLICY).permitted) == 1
 
 
@@ -253,9 +255,9 @@ def test_before_its_wave_a_machine_is_held():
     assert why_held(braked) == {"wave": len(late)}
 
 
-def test_the_canaries_of_two_campaigns_are_not_the_same_machines():
+def test_the_canaries_of_two_updates_are_not_the_same_machines():
     """A8: nobody is the guinea pig every time."""
-    other = replace(ENFORCING, id="c2")
+    other = replace(ENFORCING, remediation="bookworm/curl/7.88.1-10+deb12u14")
     first, second = (
         {n for n in range(5_000) if force_at(campaign, DeviceId(f"d{n}"), 5_000, POLICY) == DEADLINE}
         for campaign in (ENFORCING, other)
@@ -263,6 +265,14 @@ def test_the_canaries_of_two_campaigns_are_not_the_same_machines():
     assert first
     assert second
     assert len(first & second) < 3
+
+
+def test_a_second_campaign_for_the_same_update_has_the_same_canaries():
+    """A8: whoever starts campaigns cannot draw again until everybody was drawn."""
+    again = replace(ENFORCING, id="c2")
+    for number in range(500):
+        device = DeviceId(f"d{number}")
+        assert force_at(again, device, 5_000, POLICY) == force_at(ENFORCING, device, 5_000, POLICY)
 
 
 def test_nothing_is_forced_of_a_campaign_without_a_deadline():

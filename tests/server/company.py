@@ -73,10 +73,10 @@ class Company:
 
     def check_in(
         self, device: DeviceId, campaign: str = "", status: str = "", **said: object
-    ) -> list[protocol.OrderMessage]:
+    ) -> list[protocol.OrderHint]:
         states = [protocol.OrderState(campaign, 1, status, **said)] if campaign else []  # type: ignore[arg-type]
         message = protocol.CheckIn("0.1", "boot", 1, "0" * 64, states)
-        return self.desk.check_in(device, message, self.now).orders
+        return self.desk.check_in(device, message, self.now).hints
 
     def turn(self, period: timedelta = MINUTE, observing: str = "") -> dict[str, int]:
         """Let time pass, then decide; what was ordered, by action."""

@@ -16,7 +16,7 @@ from forestall.domain.intent import Intent
 from forestall.domain.record import Outcome, Receipt
 from forestall.server.catalogue import catalogue
 from forestall.server.effects import Effects
-from forestall.server.loops import LEASE, LEASE_PERIOD, Clockwork, Watch
+from forestall.server.loops import LEASE, LEASE_PERIOD, Clockwork, Outside, Watch
 from forestall.server.watermark import Watermark
 from forestall.store import campaigns, feeds, lease, ledger, records
 from forestall.store.database import Database
@@ -27,7 +27,7 @@ def clockwork(
     company: Company, path: Path, effects: Effects | None = None, every: float = 3600.0
 ) -> Clockwork:
     return Clockwork(
-        company.database, company.policy, effects or {}, Watermark(path), lambda: company.now, every
+        company.database, company.policy, Outside(effects or {}), Watermark(path), lambda: company.now, every
     )
 
 
@@ -116,7 +116,7 @@ def test_a_fault_in_one_turn_does_not_stop_the_next(company: Company, path: Path
     company.machine()
     company.campaign()
     rename(company.database, "ledger", "away")
-    with going(Clockwork(company.database, company.policy, {}, Watermark(path), clock, 0.01)):
+    with going(Clockwork(company.database, company.policy, Outside({}), Watermark(path), clock, 0.01)):
         wait_until(lambda: next(turns) > 3)
         assert offered(company) == 0
         rename(company.database, "away", "ledger")
@@ -136,7 +136,7 @@ def test_a_wake_up_makes_the_next_turn_come_at_once(company: Company, path: Path
 def test_an_end_without_a_database_is_quiet(tmp_path: Path, path: Path):
     """Nothing is thrown in the thread: pytest would see it."""
     with Database(f"postgresql://u@/x?host={tmp_path}") as gone:
-        loop = Clockwork(gone, POLICY, {}, Watermark(path), lambda: START, 3600.0)
+        loop = Clockwork(gone, POLICY, Outside({}), Watermark(path), lambda: START, 3600.0)
         loop._lease = lease.Lease(LEASE, "me", 1)
         loop._stop.set()
         with going(loop):

@@ -1,5 +1,6 @@
 """Talks to the server over HTTP: time limits, size limits, no proxies, no redirects, own trust store."""
 
+import contextlib
 import http.client
 import ssl
 from dataclasses import dataclass
@@ -114,10 +115,18 @@ def _exchange(
 def _connection(server: Server) -> http.client.HTTPConnection:
     if server.scheme == "http":
         return http.client.HTTPConnection(server.host, server.port, timeout=_CONNECT_SECONDS)
+    return http.client.HTTPSConnection(
+        server.host, server.port, timeout=_CONNECT_SECONDS, context=tls_context()
+    )
+
+
+def tls_context() -> ssl.SSLContext:
+    """Trust the system's store by name; on a system without one, nobody."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(_TRUSTED)
-    return http.client.HTTPSConnection(server.host, server.port, timeout=_CONNECT_SECONDS, context=context)
+    with contextlib.suppress(OSError):
+        context.load_verify_locations(_TRUSTED)
+    return context
 
 
 def _read(response: http.client.HTTPResponse, deadline: float) -> bytes | None:

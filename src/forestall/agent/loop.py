@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from forestall import protocol
-from forestall.agent import client, identity, journal, orders, schedule, state
+from forestall.agent import client, identity, journal, orders, schedule, state, trust
 from forestall.agent.client import NoAnswer, Server, server_at
 from forestall.agent.debian import Debian
 from forestall.agent.identity import Identity
@@ -21,8 +21,10 @@ from forestall.agent.journal import Entry
 from forestall.agent.sight import Sight, look, packages_of, report_of, status_on
 from forestall.agent.state import Held, State
 from forestall.clock import utc_now
+from forestall.domain.authority import agreed_time
 from forestall.domain.evidence import Status
 from forestall.domain.order import Decision, Limits, Standing, Step, Verb, came_back, next_step
+from forestall.trust.verifier import Reason
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _INSTALLED = {Status.FIXED, Status.PENDING_RESTART}
@@ -73,6 +75,7 @@ class _Pass:
         self._agent = agent
         self._directory = agent.directory
         self._server: Server = server_at(agent.identity.server)
+        self._trust = trust.load(agent.directory, self._server)
         self.state, complaint = state.load(agent.directory)
         self._unanswered = False
         if complaint:
@@ -142,32 +145,52 @@ class _Pass:
         digest = self._digest()
         answer = client.check_in(self._server, credential, self._report())
         if isinstance(answer, NoAnswer):
-            self._unanswered = True
             self._fell_silent(answer)
+            # A recall reaches this machine while anybody serves the signed files, the server or a mirror.
+            if self._read_orders([held.hint for held in self.state.held.values()], 0):
+                self.state.checked_at = self.now()
             return
         self._heard(answer, digest)
         if answer.send_inventory:
             failed = client.put_inventory(self._server, credential, report_of(self.sight))
-            self.state.last_problem = failed.reason if failed else ""
+            if failed is not None:
+                self.state.last_problem = failed.reason
 
     def _heard(self, answer: protocol.CheckInAnswer, digest: str) -> None:
         found = self.state
-        found.skew_seconds = (answer.server_time - self._agent.clock()).total_seconds()
-        found.checked_at, found.silent_checks, found.last_problem = self.now(), 0, ""
+        own = self._agent.clock()
+        found.skew_seconds = (agreed_time(own, answer.server_time) - own).total_seconds()
+        found.silent_checks, found.last_problem = 0, ""
         found.reported = digest
         found.next_check_at = self.now() + schedule.after_answer(timedelta(seconds=answer.next_check_seconds))
-        kept, refused = orders.accept(answer.orders)
-        for sentence in refused:
-            self._note("order refused", detail=sentence)
-        found.held = {
-            campaign: orders.hold(found.held.get(campaign), message, self.now())
-            for campaign, message in kept.items()
-        }
-        for held in found.held.values():
-            self._observe(held)
+        if answer.server_time > self.now():
+            behind = answer.server_time - own
+            found.last_problem = f"this machine's clock is {behind} behind the server's: set it right"
+        if self._read_orders(answer.hints, answer.published):
+            found.checked_at = self.now()
+        else:
+            self._fell_silent(NoAnswer(f"signed files refused: {self._trust.refusals[-1]}"))
         state.save(self._directory, found)
 
+    def _read_orders(self, hints: list[protocol.OrderHint], published: int) -> bool:
+        """Take in what is signed now; where nothing can be verified, the last valid orders stay."""
+        found, now = self.state, self.now()
+        fresh = self._trust.refresh(now, published)
+        if not fresh:
+            for refusal in self._trust.refusals:
+                if refusal.reason is not Reason.UNREACHABLE or not self._unanswered:
+                    self._note("signed files refused", detail=str(refusal))
+            return False
+        accepted = orders.accept(hints, found.held, self._trust, self._agent.identity.device, now)
+        for sentence in accepted.refused:
+            self._note("order refused", detail=sentence)
+        found.held = accepted.held
+        for held in found.held.values():
+            self._observe(held)
+        return True
+
     def _fell_silent(self, answer: NoAnswer) -> None:
+        self._unanswered = True
         pause = schedule.after_silence(self.state.silent_checks, answer.retry_after, self._agent.spread())
         if self.state.silent_checks == 0:
             self._note("no answer", detail=answer.reason)

@@ -13,7 +13,7 @@ import msgspec
 import typer
 
 from forestall import protocol
-from forestall.agent import client, identity, show, texts
+from forestall.agent import client, identity, show, texts, trust, tuf
 from forestall.agent.client import NoAnswer
 from forestall.agent.debian import debian_at, printable
 from forestall.agent.identity import Identity
@@ -25,6 +25,7 @@ from forestall.domain.errors import AgentError, ForestallError, InputError
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Keeps this Debian machine patched, as the server asks."
 )
+app.add_typer(tuf.app, name="tuf")
 
 Root = Annotated[
     Path, typer.Option("--root", help="Debian root directory to serve.", envvar="FORESTALL_ROOT")
@@ -39,12 +40,16 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys.
 
 
 @app.command()
-def enrol(
+def enrol(  # noqa: PLR0917, PLR0913 - a command's options
     server: Annotated[str, typer.Option(help="Address of the server, https://host[:port].")],
     token: Annotated[
         str, typer.Option(help="One-time token (`forestall enroll token`).", envvar="FORESTALL_TOKEN")
     ],
     name: Annotated[str, typer.Option(help="Name of this machine [its host name].")] = "",
+    fingerprint: Annotated[
+        str, typer.Option(help="SHA-256 of the root to trust, as `forestall keys status` shows it.")
+    ] = "",
+    mirror: Annotated[str, typer.Option(help="Address of a mirror of the server's /trust.")] = "",
     root: Root = Path("/"),
     state: StateDir = None,
     as_json: Json = False,
@@ -63,8 +68,12 @@ def enrol(
     answer = client.enrol(place, request)
     if isinstance(answer, NoAnswer):
         raise AgentError(f"not enrolled: {answer.reason}")
+    trusted = trust.keep_root(directory, answer.root, fingerprint)
+    if mirror:
+        trust.keep_mirror(directory, mirror)
     identity.save(directory, Identity(server, answer.device, answer.secret))
-    _print(as_json, {"device": answer.device, "server": server}, f"enrolled as {answer.device}")
+    found: dict[str, object] = {"device": answer.device, "server": server, "root": trusted}
+    _print(as_json, found, f"enrolled as {answer.device}; trusts root {trusted}")
 
 
 @app.command()

@@ -1,62 +1,163 @@
-"""The one place that takes orders from outside: what does not pass here is never obeyed (A10)."""
+"""The one door for orders: what is not signed, approved and in its time does not pass, and is never obeyed (A10)."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
 from forestall.agent.state import Held
+from forestall.domain.authority import Approval, Hint, Imminence, Objection, bound, objections
+from forestall.domain.device import DeviceId
 from forestall.domain.order import CampaignId, Order, Verb
-from forestall.domain.version import dpkg_key
-from forestall.protocol import OrderMessage
+from forestall.domain.remediation import RemediationId
+from forestall.protocol import OrderHint, OrderMessage
+from forestall.trust.documents import (
+    ImminentDocument,
+    OrderDocument,
+    RemediationDocument,
+    approval_of,
+    imminence_of,
+    is_campaign,
+    odd_names,
+    read,
+    remediation_of,
+    signed_order_of,
+)
+from forestall.trust.roles import imminent_path, order_path, remediation_path
+from forestall.trust.verifier import Reason, Refusal, Trust
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9+.-]{1,127}")
-_RELEASE = re.compile(r"[a-z][a-z0-9-]{0,63}")
-
-
-def refusal(message: OrderMessage) -> str:
-    """Say why an order is not obeyed; empty for one that is."""
-    instants = (message.offered_at, message.force_at, message.expires_at)
-    checks = (
-        (message.verb in set(Verb), "a verb that is not known"),
-        (_NAME.fullmatch(message.source), "a source that is no package name"),
-        (_RELEASE.fullmatch(message.release), "a release that is no code name"),
-        (dpkg_key(message.version) is not None, "a version that dpkg does not take"),
-        (all(at.tzinfo is not None for at in instants), "an instant without a time zone"),
-        (message.offered_at <= message.force_at, "a deadline before its offer"),
-    )
-    return ", ".join(why for fine, why in checks if not fine)
-
-
-def accept(messages: Iterable[OrderMessage]) -> tuple[dict[str, OrderMessage], tuple[str, ...]]:
-    """Sort orders into those obeyed, by campaign, and sentences about those refused."""
-    kept: dict[str, OrderMessage] = {}
-    refused: list[str] = []
-    for message in messages:
-        why = refusal(message)
-        if why:
-            refused.append(f"order of campaign {message.campaign!r} refused: it has {why}")
-        else:
-            kept[message.campaign] = message
-    return kept, tuple(refused)
+_Paper = TypeVar("_Paper", RemediationDocument, ImminentDocument)
 
 
-def hold(before: Held | None, message: OrderMessage, now: datetime) -> Held:
+@dataclass(slots=True)
+class Accepted:
+    """What came through the door, by campaign, and sentences about what did not."""
+
+    held: dict[str, Held] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
+
+
+def accept(
+    hints: Iterable[OrderHint], before: Mapping[str, Held], trust: Trust, device: str, now: datetime
+) -> Accepted:
+    """Read the signed orders that hints name, after a refresh of `trust`.
+
+    One whose papers cannot be had or believed leaves the machine with its last valid order; one that the signed
+    lists no longer name is recalled (A7).
+    """
+    found = Accepted()
+    for hint in hints:
+        held = before.get(hint.campaign)
+        order = _order(hint, held, trust, device, now)
+        if isinstance(order, Order):
+            found.held[hint.campaign] = hold(held, message_of(order), hint, now)
+            continue
+        found.refused.append(f"order of campaign {hint.campaign!r} refused: {order}")
+        if held is not None and not _recalled(order):
+            found.held[hint.campaign] = held
+    found.refused += [f"signed files refused: {refusal}" for refusal in trust.refusals]
+    return found
+
+
+def _order(
+    hint: OrderHint, held: Held | None, trust: Trust, device: str, now: datetime
+) -> Order | Refusal | str:
+    """Make the order that the papers allow, or say why they allow none."""
+    paper = _signed_order(hint.campaign, held, trust, now)
+    if not isinstance(paper, OrderDocument):
+        return paper
+    order, name = signed_order_of(paper), remediation_of(paper)
+    approval = _approval(trust, name, now)
+    if isinstance(approval, Refusal):
+        return approval
+    against = objections(order, approval, now)
+    if against:
+        return ", ".join(against)
+    delay = Hint(hint.offered_at, hint.force_at)
+    return bound(order, approval, _imminence(trust, name, now), delay, DeviceId(device))
+
+
+def _signed_order(
+    campaign: str, held: Held | None, trust: Trust, now: datetime
+) -> OrderDocument | Refusal | str:
+    if not is_campaign(campaign):
+        return Objection.ODD_NAME
+    content = trust.read(order_path(CampaignId(campaign)), now)
+    if isinstance(content, Refusal):
+        return content
+    paper = read(content, OrderDocument)
+    if isinstance(paper, str):
+        return f"{Reason.MALFORMED}: {paper}"
+    objections_by_name = {
+        Objection.OTHER_CAMPAIGN: paper.campaign != campaign,
+        Objection.ODD_NAME: odd_names(paper),
+        Objection.OLD_REVISION: held is not None and paper.revision < held.order.revision,
+    }
+    return next((why for why, holds in objections_by_name.items() if holds), paper)
+
+
+def _recalled(why: Refusal | str) -> bool:
+    """Say whether an order is gone, not only out of reach: nobody names it, or nobody approves its update."""
+    if isinstance(why, Refusal):
+        return why.reason is Reason.NOT_NAMED
+    return Objection.NOT_APPROVED in why
+
+
+def _approval(trust: Trust, name: RemediationId, now: datetime) -> Approval | Refusal | None:
+    content = trust.read(remediation_path(name), now)
+    if isinstance(content, Refusal):
+        return None if content.reason is Reason.NOT_NAMED else content
+    paper = _paper_about(name, content, RemediationDocument)
+    return None if paper is None else approval_of(paper)
+
+
+def _imminence(trust: Trust, name: RemediationId, now: datetime) -> Imminence | None:
+    """Read a declaration; one that cannot be had or believed moves nothing forward."""
+    content = trust.read(imminent_path(name), now)
+    paper = None if isinstance(content, Refusal) else _paper_about(name, content, ImminentDocument)
+    return None if paper is None else imminence_of(paper)
+
+
+def _paper_about(name: RemediationId, content: bytes, shape: type[_Paper]) -> _Paper | None:
+    paper = read(content, shape)
+    if isinstance(paper, str) or odd_names(paper) or remediation_of(paper) != name:
+        return None
+    return paper
+
+
+def hold(before: Held | None, message: OrderMessage, hint: OrderHint, now: datetime) -> Held:
     """Take an order into the machine's memory; a newer revision keeps what was done for the same version."""
     if before is None:
-        return Held(order=message, held_since=now)
+        return Held(order=message, hint=hint, held_since=now)
     same_update = (before.order.source, before.order.version) == (message.source, message.version)
     if not same_update:
-        return Held(order=message, held_since=before.held_since, offered_at=before.offered_at)
+        return Held(order=message, hint=hint, held_since=before.held_since, offered_at=before.offered_at)
     same_deadline = before.order.force_at == message.force_at
-    return msgspec.structs.replace(
-        before, order=message, returned_at=before.returned_at if same_deadline else None
+    returned_at = before.returned_at if same_deadline else None
+    return msgspec.structs.replace(before, order=message, hint=hint, returned_at=returned_at)
+
+
+def message_of(order: Order) -> OrderMessage:
+    """Write an order as the machine keeps it."""
+    return OrderMessage(
+        campaign=order.campaign,
+        revision=order.revision,
+        verb=order.verb,
+        release=order.release,
+        source=order.source,
+        version=order.version,
+        offered_at=order.offered_at,
+        force_at=order.force_at,
+        expires_at=order.expires_at,
+        level=order.level,
+        texts=dict(order.texts),
     )
 
 
 def order_of(message: OrderMessage) -> Order:
-    """Read an accepted order."""
+    """Read an order that came through the door."""
     return Order(
         campaign=CampaignId(message.campaign),
         revision=message.revision,

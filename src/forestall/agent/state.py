@@ -10,13 +10,15 @@ from pathlib import Path
 import msgspec
 
 from forestall.domain.errors import AgentError
-from forestall.protocol import OrderMessage
+from forestall.protocol import OrderHint, OrderMessage
 
 
 class Held(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """An order that the machine holds, and how far it got with it."""
 
     order: OrderMessage
+    hint: OrderHint
+    """What the server last said beside the signed order; it counts while the server is silent."""
     held_since: datetime
     status: str = ""
     """As last seen; empty before the first look."""

@@ -52,6 +52,7 @@ def _look(data: Directory) -> Iterator[Finding]:
         with opened(data) as installation:
             yield Finding("settings", True, str(installation.settings.directory))
             yield _disk(installation.settings.directory)
+            yield _keys(installation.settings.directory)
             yield from _database(installation)
             yield from _mail(installation)
     except ForestallError as error:
@@ -61,6 +62,21 @@ def _look(data: Directory) -> Iterator[Finding]:
 def _disk(directory: Path) -> Finding:
     free = shutil.disk_usage(directory).free
     return Finding("disk", free > 2**30, f"{free / 2**30:.1f} GiB free", f"make room below {directory}")
+
+
+def _keys(directory: Path) -> Finding:
+    from forestall.clock import utc_now
+    from forestall.server.trust_place import trust_place
+    from forestall.trust.standing import standing
+
+    mend = "look at forestall keys status; docs/operate.md says what to do"
+    repository = trust_place(directory).repository
+    if not repository.exists:
+        return Finding("keys", True, "none yet, so no machine obeys: forestall keys ceremony")
+    found = standing(repository, utc_now())
+    first = min(found.roles, key=lambda role: role.left)
+    detail = f"{first.role} is signed until {first.expires_at:%Y-%m-%d %H:%M} UTC"
+    return Finding("keys", first.left.total_seconds() > 0, detail, mend)
 
 
 def _database(installation: "Installation") -> Iterator[Finding]:

@@ -30,14 +30,24 @@ def token(
     """Make a token that enrols machines: it is shown this once and counted."""
     from forestall.clock import utc_now
     from forestall.server.operators import make_token
+    from forestall.server.trust_place import trust_place
     from forestall.server.wiring import opened
+    from forestall.trust.metadata import fingerprint
+    from forestall.trust.roles import Role
 
     with opened(data) as installation:
         now = utc_now()
         made = make_token(installation.database, site, uses, timedelta(hours=hours), by, now)
+        repository = trust_place(installation.settings.directory).repository
+        root = fingerprint(repository.newest(Role.ROOT)) if repository.exists else ""
     if json:
-        print_json({"token": made, "site": site, "uses": uses, "expires_at": now + timedelta(hours=hours)})
+        expires_at = now + timedelta(hours=hours)
+        print_json({"token": made, "site": site, "uses": uses, "expires_at": expires_at, "fingerprint": root})
         return
     print_line(made)
     print_line(f"For {uses} machine(s) at {site}, valid {hours} h. On the machine:")
     print_line(f"  forestall-agent enrol --server http://{installation.settings.bind} --token {made}")
+    if root:
+        print_line(f"    --fingerprint {root}")
+    else:
+        print_line("There are no keys yet, so no machine can be enrolled. First: forestall keys ceremony")

@@ -13,6 +13,7 @@ from forestall.cli import (
     doctor,
     enroll,
     find,
+    keys,
     ledger,
     machines,
     mail,
@@ -21,6 +22,7 @@ from forestall.cli import (
     probe,
     rate,
     rules,
+    signer,
     simulate,
     up,
     versions,
@@ -52,6 +54,8 @@ app.command("why")(devices.why)
 app.add_typer(find.app, name="find")
 app.add_typer(probe.app, name="probe")
 app.add_typer(enroll.app, name="enroll")
+app.add_typer(keys.app, name="keys")
+app.command("signer")(signer.signer)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(mail.app, name="mail")
 app.command("match")(match.match)

@@ -1,6 +1,8 @@
 """`forestall up`: the server with its database on this machine, and what is open right here."""
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
@@ -19,8 +21,10 @@ from forestall.domain.errors import AgentError, StoreError
 if TYPE_CHECKING:
     from starlette.routing import Route
 
+    from forestall.server.loops import Outside
     from forestall.server.mail_settings import MailSettings
     from forestall.server.triage import TriageRow
+    from forestall.server.trust_place import TrustPlace
     from forestall.server.wiring import Installation
 
 HERE = DeviceId("this-machine")
@@ -60,10 +64,10 @@ def up(
     from forestall.server.agents import AgentDesk
     from forestall.server.catalogue import load_bundle
     from forestall.server.loops import Clockwork, Watch
-    from forestall.server.outside import effects_of
     from forestall.server.overview import overview
     from forestall.server.settings import split_bind
     from forestall.server.triage import triage
+    from forestall.server.trust_place import trust_place
     from forestall.server.wiring import opened
     from forestall.simulate.showcase import Showcase
     from forestall.web.app import make_app
@@ -80,13 +84,15 @@ def up(
             showcase = Showcase(installation.settings.directory / "demo")
             pages["/company"] = showcase.overview
             stack.callback(showcase.stop)
-        mail, effects = installation.settings.mail, effects_of(installation)
-        enforcement, watermark = installation.enforcement, installation.watermark
-        clockwork = Clockwork(database, policy, effects, watermark, utc_now, every, enforcement)
+        place = trust_place(installation.settings.directory)
+        _start_signer(place, installation.settings.directory, stack)
+        clockwork = Clockwork(
+            database, policy, _outside(installation, place), installation.watermark, utc_now, every
+        )
         stack.callback(clockwork.stop)
         clockwork.start()
-        if mail and not once:
-            _hand_over(installation, mail, stack, every)
+        if installation.settings.mail and not once:
+            _hand_over(installation, installation.settings.mail, stack, every)
         watch = Watch(database, installation.settings.feeds, utc_now)
         stack.callback(watch.stop)
         if not once:
@@ -94,7 +100,9 @@ def up(
             _start_sweeping(stack, installation)
         address = split_bind(bind or installation.settings.bind)
         app = make_app(
-            AgentDesk(database, policy), pages, [*_behind_mails(installation), *_doors(installation)]
+            AgentDesk(database, policy, place.repository),
+            pages,
+            [*_behind_mails(installation), *_doors(installation)],
         )
         url = stack.enter_context(serving(app, *address))
         _open_room(installation, stack, clockwork.wake)
@@ -105,6 +113,16 @@ def up(
             showcase.start()
         if not once:
             _stay(installation)
+
+
+def _outside(installation: "Installation", place: "TrustPlace") -> "Outside":
+    """Connect what the settings name; what they do not name says what it would have done."""
+    from forestall.server.loops import Outside
+    from forestall.server.outside import effects_of
+    from forestall.server.publishing import Publisher
+
+    publisher = Publisher(installation.database, installation.policy, place.socket)
+    return Outside(effects_of(installation), installation.enforcement, publisher.publish)
 
 
 def _hand_over(installation: "Installation", mail: "MailSettings", stack: ExitStack, every: float) -> None:
@@ -177,6 +195,25 @@ def _start_sweeping(stack: ExitStack, installation: "Installation") -> None:
         )
         stack.callback(sweeper.stop)
         sweeper.start()
+
+
+def _start_signer(place: "TrustPlace", directory: Path, stack: ExitStack) -> None:
+    """Start the signer of a development ceremony, held now if none ever was; a company runs its own."""
+    from forestall.clock import utc_now
+    from forestall.trust.caps import Caps
+
+    if not place.folder.exists():
+        place.hold_development(Caps(machines=1_000, forced_an_hour=1_000), utc_now())
+    word = place.development_passphrase
+    if not word.exists():
+        return
+    command = (sys.executable, "-m", "forestall.cli", "signer")
+    options = ("--passphrase-file", str(word), "--data", str(directory))
+    process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE)
+    if process.stdout is not None:
+        process.stdout.readline()  # it listens, or has ended and said why
+    stack.callback(process.wait)
+    stack.callback(process.terminate)
 
 
 def _take_own_inventory(installation: "Installation", now: datetime) -> str:

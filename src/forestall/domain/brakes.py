@@ -10,14 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import NamedTuple
 
 from forestall.domain.action import Action
 from forestall.domain.campaign import Campaign
 from forestall.domain.device import DeviceId, SiteId
 from forestall.domain.intent import Intent
-from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
+from forestall.domain.remediation import RemediationId
 
 HARMLESS = frozenset({Action.RELEASE, Action.LOOK, Action.RECALL, Action.TELL, Action.HELP, Action.REVIEW})
 """Observing, freeing, taking back and telling staff go on whatever happens (A11, A12)."""
@@ -36,6 +37,13 @@ class Load:
     """Within the last hour."""
     forced_in_minute: int = 0
     protected: AbstractSet[DeviceId] = frozenset()
+
+
+class Wave(NamedTuple):
+    """From `after` the deadline on, machines placed below `share` of the fleet are forced."""
+
+    share: float
+    after: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +121,7 @@ class _Gauge:
         self._policy = policy
         self._raised = raised
         self.spent = 0
+        self._pace = pace_of(policy, load.fleet, imminent=campaign.imminent_at is not None)
         self._forced = load.forced_in_minute
         self._in_minute = load.removed_in_minute
         self._in_hour = load.removed_in_hour
@@ -128,7 +137,7 @@ class _Gauge:
                 return ""
 
     def _install(self, intent: Intent) -> str:
-        if force_at(self._campaign, intent.device, self._load.fleet, self._policy) > self._now:
+        if _opens_at(self._campaign, intent.device, self._pace) > self._now:
             return "wave"
         if self._forced >= max(10, int(self._load.fleet * self._policy.installs_a_minute_share)):
             return "installs-a-minute"
@@ -158,9 +167,12 @@ class _Gauge:
         return ""
 
 
-def position_of(campaign: CampaignId, device: DeviceId) -> float:
-    """Place a machine in the campaign's order of forced installs, 0 to 1, the same in every run."""
-    digest = hashlib.blake2b(f"{campaign}/{device}".encode(), digest_size=8).digest()
+def position_of(remediation: RemediationId, device: DeviceId) -> float:
+    """Place a machine in the update's order of forced installs, 0 to 1, the same in every run.
+
+    A second campaign for the same update does not draw other canaries: the server cannot reach everybody first.
+    """
+    digest = hashlib.blake2b(f"{remediation}/{device}".encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64
 
 
@@ -169,18 +181,30 @@ def force_at(campaign: Campaign, device: DeviceId, fleet: int, policy: Policy) -
 
     After a halt the waves begin anew: what was not baked then is not forced on everybody at once now (A7).
     """
+    return _opens_at(campaign, device, pace_of(policy, fleet, imminent=campaign.imminent_at is not None))
+
+
+def _opens_at(campaign: Campaign, device: DeviceId, pace: Sequence[Wave]) -> datetime:
     if campaign.deadline_at is None:
         raise ValueError(f"{campaign.id} has no deadline yet")
-    bakes = policy.imminent_bakes if campaign.imminent_at else policy.bakes
-    position = position_of(campaign.id, device)
+    begins_at = max(campaign.deadline_at, campaign.resumed_at or campaign.deadline_at)
+    return begins_at + wait_of(pace, position_of(campaign.remediation, device))
+
+
+def pace_of(policy: Policy, fleet: int, *, imminent: bool) -> tuple[Wave, ...]:
+    """Lay out the waves for a fleet of this size: the last one reaches everybody."""
+    bakes = policy.imminent_bakes if imminent else policy.bakes
     # A fleet that cannot be counted has no canaries: it waits longest.
     canaries = policy.canary_machines / fleet if fleet else 0.0
-    wait = timedelta()
-    for share, bake in zip(policy.waves, bakes, strict=False):
-        if position < max(share, canaries):
-            break
-        wait += bake
-    return max(campaign.deadline_at, campaign.resumed_at or campaign.deadline_at) + wait
+    waits = accumulate(bakes, initial=timedelta())
+    return tuple(
+        Wave(min(1.0, max(share, canaries)), wait) for share, wait in zip(policy.waves, waits, strict=True)
+    )
+
+
+def wait_of(pace: Sequence[Wave], position: float) -> timedelta:
+    """Say how long after the deadline the wave of a machine at this position opens."""
+    return next((wave.after for wave in pace if position < wave.share), pace[-1].after)
 
 
 def halt_reason(attempted: int, failed: int, silent: int, policy: Policy) -> str:

@@ -5,6 +5,7 @@ ForestallError
 ├── FeedError        a source could not be fetched or read; the last good copy stays in force
 ├── StoreError       the database refused, is missing, or is not ours
 ├── ProtocolError    the other side of the agent protocol said something we do not accept
+├── SignerError      the signer does not run, does not answer, or refuses
 └── AgentError       the agent cannot do on this machine what was asked
 
 Expected outcomes (unknown versions, refused removals, held intents) are values, not exceptions.
@@ -29,6 +30,10 @@ class StoreError(ForestallError):
 
 class ProtocolError(ForestallError):
     """The other side of the agent protocol said something that is not accepted."""
+
+
+class SignerError(ForestallError):
+    """The signer does not run, does not answer, or refuses."""
 
 
 class AgentError(ForestallError):

@@ -39,6 +39,7 @@ class EventKind(StrEnum):
     DONE = "done"
     REFUSED = "refused"
     PORT_READ = "port_read"
+    ORDER_REFUSED = "order_refused"
     RESTORED = "restored"
     REPLAYED = "replayed"
     JOINED = "joined"

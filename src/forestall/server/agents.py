@@ -6,19 +6,20 @@ from datetime import datetime
 
 from forestall import protocol
 from forestall.domain.brakes import force_at
-from forestall.domain.campaign import Campaign
 from forestall.domain.device import DeviceId
 from forestall.domain.events import Event, EventKind
 from forestall.domain.evidence import Evidence, Status, Witness
 from forestall.domain.inventory import Inventory, Package, PackageState, hash_of
-from forestall.domain.order import CampaignId, Verb
+from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
-from forestall.domain.remediation import parts_of
-from forestall.server.order_text import order_text
+from forestall.server.publishing import ordered
 from forestall.store import campaigns, devices, enrolment, evidence, inventories, ledger, records
 from forestall.store.database import Connection, Database
 from forestall.store.devices import Contact
 from forestall.store.evidence import Attempts, Observation
+from forestall.trust.metadata import version_of
+from forestall.trust.repository import Repository
+from forestall.trust.roles import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class AgentDesk:
 
     database: Database
     policy: Policy
+    repository: Repository | None = None
+    """The signed files; without them machines are enrolled, but obey no order."""
 
     def identify(self, name: str, secret: str) -> DeviceId | None:
         """Say which machine speaks; None for a credential that is not ours."""
@@ -44,10 +47,11 @@ class AgentDesk:
             devices.heard(con, [Contact(device.id, now, request.agent_version, boot_id="", sequence=0)])
             body = {"name": device.name, "site": device.site}
             ledger.append(con, [Event(EventKind.DEVICE_ENROLLED, "agent", device.id, body={**body})], now)
-        return protocol.EnrolAnswer(device=device.id, secret=secret)
+        root = self.repository.newest(Role.ROOT).decode() if self.repository else ""
+        return protocol.EnrolAnswer(device=device.id, secret=secret, root=root)
 
     def check_in(self, device: DeviceId, message: protocol.CheckIn, now: datetime) -> protocol.CheckInAnswer:
-        """Hear a machine: its word on each order, whether its packages changed; answer with its orders."""
+        """Hear a machine: its word on each order, whether its packages changed; answer with the names of its orders."""
         with self.database.begin() as con:
             devices.heard(
                 con, [Contact(device, now, message.agent_version, message.boot_id, message.sequence)]
@@ -57,14 +61,17 @@ class AgentDesk:
                 evidence.take(con, campaign, [said[campaign]], now)
             # What a restored backup says may have been taken back since (A12).
             running = [] if ledger.unreplayed(con) else campaigns.ordered(con, device, now)
+            running = [each for each in running if ordered(each[0])]
             fleet = sum(devices.sites(con).values()) if running else 0
             known = inventories.reported_hash(con, device)
         return protocol.CheckInAnswer(
             server_time=now,
             send_inventory=known != message.inventory_sha256,
             next_check_seconds=int(self.policy.check_every.total_seconds()),
-            orders=[
-                self._order(campaign, offered_at, device, fleet, now) for campaign, offered_at in running
+            published=version_of(self.repository.newest(Role.TIMESTAMP)) if self.repository else 0,
+            hints=[
+                protocol.OrderHint(campaign.id, offered_at, force_at(campaign, device, fleet, self.policy))
+                for campaign, offered_at in running
             ],
         )
 
@@ -74,24 +81,6 @@ class AgentDesk:
         with self.database.begin() as con:
             inventories.put(con, device, found, hash_of(found), 0, now)
             compare(con, [device], now)
-
-    def _order(
-        self, campaign: Campaign, offered_at: datetime, device: DeviceId, fleet: int, now: datetime
-    ) -> protocol.OrderMessage:
-        release, source, version = parts_of(campaign.remediation)
-        return protocol.OrderMessage(
-            campaign=campaign.id,
-            revision=campaign.revision,
-            verb=Verb.UPGRADE,
-            release=release,
-            source=source,
-            version=version,
-            offered_at=offered_at,
-            force_at=force_at(campaign, device, fleet, self.policy),
-            expires_at=now + self.policy.order_valid_for,
-            level=campaign.level,
-            texts=order_text(campaign),
-        )
 
 
 def compare(con: Connection, machines: Iterable[DeviceId], now: datetime) -> None:

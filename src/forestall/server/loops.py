@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import structlog
 
 from forestall.clock import stopwatch
-from forestall.domain.errors import ForestallError, StoreError
+from forestall.domain.errors import ForestallError, SignerError, StoreError
 from forestall.domain.policy import Policy
 from forestall.server.catalogue import pull_due
 from forestall.server.effects import Effects, apply_open
@@ -30,6 +31,16 @@ PATROL_EVERY = timedelta(seconds=20)
 _log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
 
 
+class Outside(NamedTuple):
+    """What a turn reaches beyond the database."""
+
+    effects: Effects
+    enforcement: Enforcement | None = None
+    """Read back now and then; None where nothing is connected."""
+    publish: Callable[[datetime], None] | None = None
+    """Has the orders signed."""
+
+
 class Clockwork:
     """Runs a pass every few seconds while this process holds the lease.
 
@@ -40,20 +51,19 @@ class Clockwork:
         self,
         database: Database,
         policy: Policy,
-        effects: Effects,
+        outside: Outside,
         watermark: Watermark,
         clock: Callable[[], datetime],
         every_seconds: float,
-        enforcement: Enforcement | None = None,
     ) -> None:
-        self._enforcement = enforcement
         self._patrol_at: datetime | None = None
         self._database = database
         self._policy = policy
-        self._effects = effects
+        self._outside = outside
         self._watermark = watermark
         self._clock = clock
         self._every_seconds = every_seconds
+        self._unsigned = ""
         self._holder = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._lease: Lease | None = None
         self._wake = threading.Event()
@@ -76,7 +86,7 @@ class Clockwork:
         self._wake.set()
 
     def turn(self) -> None:
-        """Take one turn: decide, then carry out."""
+        """Take one turn: decide, carry out, and have the orders signed."""
         now = self._clock()
         with self._database.begin() as con:
             held = self._lease
@@ -88,13 +98,29 @@ class Clockwork:
         observing = self._watermark.observing(self._database)
         run_pass(self._database, self._lease, now, self._policy, observing=observing)
         self._watermark.ship(self._database)
-        apply_open(self._database, self._effects, self._holder, now, self._policy, observing=observing)
+        apply_open(
+            self._database, self._outside.effects, self._holder, now, self._policy, observing=observing
+        )
         self._patrol(now, observing)
         self._watermark.ship(self._database)
+        if not observing:
+            self._sign(now)
+
+    def _sign(self, now: datetime) -> None:
+        """Have the orders signed; without a signer machines go on with their last valid ones."""
+        why = ""
+        try:
+            if self._outside.publish is not None:
+                self._outside.publish(now)
+        except SignerError as error:
+            why = str(error)
+        if why and why != self._unsigned:
+            _log.warning("orders are not signed", why=why)
+        self._unsigned = why
 
     def _patrol(self, now: datetime, observing: str) -> None:
         """Read the enforcement points back, now and then; never more than a twentieth of the time goes into it."""
-        enforcement, lease_held = self._enforcement, self._lease
+        enforcement, lease_held = self._outside.enforcement, self._lease
         due = self._patrol_at is None or now >= self._patrol_at
         if enforcement is None or not enforcement.points or lease_held is None or not due:
             return

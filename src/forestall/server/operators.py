@@ -41,7 +41,7 @@ def rate_update(
         InputError: nobody says who rates, or no such update is known.
     """
     by = person(by)
-    row = _update(database, update)
+    row = find_update(database, update)
     given = level or (Level.CRITICAL if es.escalation or es.expansion or es.exposure else Level.WARNING)
     rating = Rating(row.remediation, given, row.level, es, by, now, (reason, *row.reasons))
     body: dict[str, JsonValue] = {
@@ -79,7 +79,7 @@ def start_campaign(
         InputError: the update is not rated critical, has a campaign already, or the period is outside 0 to 14 days.
     """
     by = person(by)
-    row = _update(installation.database, update)
+    row = find_update(installation.database, update)
     policy = installation.policy
     period = policy.voluntary_period if period is None else period
     if not timedelta() <= period <= 14 * DAY:
@@ -103,7 +103,7 @@ def start_pack(
         InputError: an update is not rated or has a campaign already, or the period is outside 0 to 21 days.
     """
     by = person(by)
-    rows = [_update(installation.database, update) for update in updates]
+    rows = [find_update(installation.database, update) for update in updates]
     policy = installation.policy
     period = policy.service_pack_period if period is None else period
     if not timedelta() <= period <= 21 * DAY:
@@ -226,7 +226,12 @@ def _enlist(con: Connection, campaign: Campaign, now: datetime) -> None:
     records.enlist(con, campaign.id, found, now)
 
 
-def _update(database: Database, name: str) -> TriageRow:
+def find_update(database: Database, name: str) -> TriageRow:
+    """Find the one update that a person names.
+
+    Raises:
+        InputError: none is meant, or several could be.
+    """
     rows = [row for row in named(database, name) if row.remediation == name] or named(database, name)
     if len(rows) != 1:
         hint = "; name one of " + ", ".join(row.remediation for row in rows[:5]) if rows else ""

@@ -1,6 +1,7 @@
 """The web application: the agents' interface and the pages."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import msgspec
 from starlette.applications import Starlette
@@ -13,8 +14,11 @@ from forestall.domain.errors import ForestallError
 from forestall.protocol import Problem
 from forestall.server.agents import AgentDesk
 from forestall.server.overview import Overview
+from forestall.trust.metadata import is_development, read_root
+from forestall.trust.roles import Role
 from forestall.web.agent_api import agent_routes
 from forestall.web.pages import page_routes
+from forestall.web.trust_files import trust_routes
 
 
 def make_app(
@@ -27,10 +31,21 @@ def make_app(
 
     Who looks at a page within `keep_seconds` of another is shown the same numbers.
     """
+    signed = trust_routes(desk.repository) if desk.repository else []
     return Starlette(
-        routes=[*agent_routes(desk), *page_routes(pages, keep_seconds), *more],
+        routes=[
+            *agent_routes(desk),
+            *signed,
+            *page_routes(pages, keep_seconds, partial(_development, desk)),
+            *more,
+        ],
         exception_handlers={HTTPException: _refused, ForestallError: _failed, Exception: _unforeseen},
     )
+
+
+def _development(desk: AgentDesk) -> bool:
+    """Say whether the keys are those of a development ceremony: they protect nothing."""
+    return desk.repository is not None and is_development(read_root(desk.repository.newest(Role.ROOT)).signed)
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

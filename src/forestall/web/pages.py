@@ -29,15 +29,17 @@ HEADERS = {
 }
 
 
-def page_routes(pages: Mapping[str, Callable[[], Overview]], keep_seconds: float) -> list[Route | Mount]:
-    """Make a status page for each path, and what the pages need.
+def page_routes(
+    pages: Mapping[str, Callable[[], Overview]], keep_seconds: float, development: Callable[[], bool]
+) -> list[Route | Mount]:
+    """Make a status page for each path, and what the pages need; each says so where keys are for trying out only.
 
     Gathering looks at everything there is, so all who look within `keep_seconds` are shown the same.
     """
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
     )
-    environment.globals.update(curve=curve, links=list(pages))
+    environment.globals.update(curve=curve, links=list(pages), development=development)
     template = environment.get_template("status.html")
 
     def page(gather: Callable[[], Overview]) -> Callable[[Request], object]:

@@ -7,6 +7,10 @@ LANGUAGES = ("en", "ja")
 TEXTS: Mapping[str, tuple[str, str]] = {
     "title": ("Forestall: where we stand", "Forestall：現在の状況"),
     "as_of": ("as of", "現在時刻"),
+    "development": (
+        "Development keys: they lie on this server and protect nothing. In earnest: forestall keys ceremony",
+        "開発用の鍵です。このサーバー上にあり、保護にはなりません。本番前に実行してください：forestall keys ceremony",
+    ),
     "open_updates": ("updates open", "未適用の更新"),
     "machines": ("machines", "端末（台）"),
     "managed": ("managed", "管理対象"),

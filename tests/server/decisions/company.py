@@ -20,7 +20,7 @@ from forestall.domain.inventory import Inventory, Package, PackageState, hash_of
 from forestall.domain.policy import Policy
 from forestall.domain.record import Outcome, Receipt, Record
 from forestall.server.effects import Effects
-from forestall.server.loops import Clockwork
+from forestall.server.loops import Clockwork, Outside
 from forestall.server.operators import rate_update, start_campaign
 from forestall.server.settings import Settings
 from forestall.server.wiring import Installation
@@ -190,7 +190,7 @@ def turn(installation: Installation, world: World, now: datetime) -> None:
     """The server's own clockwork takes one turn at `now`."""
     watermark = installation.watermark
     clockwork = Clockwork(
-        installation.database, installation.policy, world.effects, watermark, lambda: now, 1
+        installation.database, installation.policy, Outside(world.effects), watermark, lambda: now, 1
     )
     clockwork.turn()
     clockwork.stop()

@@ -137,7 +137,7 @@ def orders(installation: Installation, now) -> list[str]:
     """What the machine's next check-in is answered."""
     desk = AgentDesk(installation.database, installation.policy)
     message = protocol.CheckIn(agent_version="1", boot_id="b", sequence=1, inventory_sha256="", states=[])
-    return [order.campaign for order in desk.check_in(MANAGED[0], message, now).orders]
+    return [order.campaign for order in desk.check_in(MANAGED[0], message, now).hints]
 
 
 def test_a_machine_that_is_exempt_or_whose_campaign_is_halted_has_no_order(installation: Installation):

@@ -224,9 +224,9 @@ def test_until_its_replay_the_server_observes_and_releases_and_does_no_harm(site
     assert site.installation.watermark.observing(site.database) == RESTORED
     desk = AgentDesk(site.database, site.installation.policy)
     message = protocol.CheckIn(agent_version="1", boot_id="b", sequence=1, inventory_sha256="", states=[])
-    assert desk.check_in(MANAGED[0], message, now + 6 * HOUR).orders == []
+    assert desk.check_in(MANAGED[0], message, now + 6 * HOUR).hints == []
     replay(site, now + 6 * HOUR)
-    assert [order.campaign for order in desk.check_in(MANAGED[0], message, now + 7 * HOUR).orders] != []
+    assert [order.campaign for order in desk.check_in(MANAGED[0], message, now + 7 * HOUR).hints] != []
 
 
 def test_a_restored_server_lets_no_deadline_pass_and_halts_nothing(site: Site):

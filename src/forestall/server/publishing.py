@@ -1,0 +1,80 @@
+"""Hands the orders of running campaigns to the signer; what it will not sign is recorded once (A10)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from forestall.domain.authority import Restart
+from forestall.domain.brakes import pace_of
+from forestall.domain.campaign import Campaign
+from forestall.domain.events import Event, EventKind
+from forestall.domain.order import Verb
+from forestall.domain.policy import Policy
+from forestall.domain.remediation import parts_of
+from forestall.server.order_text import order_text
+from forestall.store import campaigns, devices, ledger
+from forestall.store.database import Database
+from forestall.trust.channel import Publish, ask
+from forestall.trust.documents import PRODUCT, OrderDocument, wave_messages
+from forestall.trust.signer import Refused
+
+
+@dataclass(slots=True)
+class Publisher:
+    """One signer, asked at its socket."""
+
+    database: Database
+    policy: Policy
+    socket: Path
+    _refused: frozenset[Refused] = frozenset()
+
+    def publish(self, now: datetime) -> None:
+        """Ask for the orders of all running campaigns; the signer leaves alone what has not changed.
+
+        Raises:
+            SignerError: it does not answer; machines go on with their last valid orders.
+        """
+        with self.database.begin() as con:
+            running = [campaign for campaign in campaigns.active(con) if ordered(campaign)]
+            fleet = sum(devices.sites(con).values())
+        orders = tuple(order_document(campaign, fleet, now, self.policy) for campaign in running)
+        refused = frozenset(ask(self.socket, Publish(orders)).refused)
+        new = sorted(refused - self._refused, key=lambda each: each.campaign)
+        if new:
+            with self.database.begin() as con:
+                ledger.append(con, [_refusal(each) for each in new], now)
+        self._refused = refused
+
+
+def ordered(campaign: Campaign) -> bool:
+    """Say whether a campaign orders anything now; one that is halted does not (A7)."""
+    return campaign.open and campaign.deadline_at is not None and campaign.halted_at is None
+
+
+def order_document(campaign: Campaign, fleet: int, now: datetime, policy: Policy) -> OrderDocument:
+    """Write a campaign's order; the signer sets its end."""
+    if campaign.deadline_at is None or campaign.distributed_at is None:
+        raise ValueError(f"{campaign.id} is not distributed yet")
+    release, source, version = parts_of(campaign.remediation)
+    return OrderDocument(
+        campaign=campaign.id,
+        revision=campaign.revision,
+        verb=Verb.UPGRADE,
+        product=PRODUCT,
+        release=release,
+        source=source,
+        version=version,
+        offered_at=min(campaign.distributed_at, campaign.deadline_at),
+        deadline_at=campaign.deadline_at,
+        expires_at=now + policy.order_valid_for,
+        rings=wave_messages(pace_of(policy, fleet, imminent=campaign.imminent_at is not None)),
+        restart=Restart.PERSON,
+        level=campaign.level,
+        texts=order_text(campaign),
+    )
+
+
+def _refusal(refused: Refused) -> Event:
+    return Event(
+        EventKind.ORDER_REFUSED, "signer", refused.campaign, refused.campaign, "", "A10", {"why": refused.why}
+    )
