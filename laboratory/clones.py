@@ -1,6 +1,7 @@
 """Debian machines: one base from the main archive, kept as a tar; each machine is an overlay of a few kB on it."""
 
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,11 +12,14 @@ _INCLUDE = "ca-certificates,iproute2,openssh-server,openssl,python3-minimal"
 _FRESH_FOR = timedelta(days=30)
 
 
-def cached_base(archive: Archive) -> tuple[Path, bool]:
-    """Find the base, or bootstrap it from the main archive only; tell whether it had to be made."""
+def cached_base(archive: Archive, more: Sequence[str] = ()) -> tuple[Path, bool]:
+    """Find the base, or bootstrap it from the main archive only; tell whether it had to be made.
+
+    `more` names Debian packages that are in it besides.
+    """
     home = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     cache = Path(home) / "forestall/lab"
-    base = cache / f"base-{CODENAME}.tar"
+    base = cache / f"{'-'.join(('base', CODENAME, *more))}.tar"
     if base.exists() and utc_now() - datetime.fromtimestamp(base.stat().st_mtime, UTC) < _FRESH_FOR:
         return base, False
     cache.mkdir(parents=True, exist_ok=True)
@@ -28,7 +32,7 @@ def cached_base(archive: Archive) -> tuple[Path, bool]:
         "--variant=minbase",
         "--mode=root",
         "--format=tar",
-        f"--include={_INCLUDE}",
+        f"--include={','.join((_INCLUDE, *more))}",
     )
     try:
         run(*made, *options, CODENAME, unfinished, line, limit=900)

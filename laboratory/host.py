@@ -15,6 +15,7 @@ _NEEDED: Mapping[str, str] = {
     "mmdebstrap": "mmdebstrap",
     "gpg": "gpg",
     "ip": "iproute2",
+    "nmap": "nmap",
     "setpriv": "util-linux",
     "dpkg-deb": "dpkg",
     "snmpd": "snmpd",

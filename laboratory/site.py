@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,10 +74,10 @@ class Site:
                 process.wait()
 
 
-def open_site(directory: Path, timeline: Timeline) -> Site:
-    """Build it: the base, what is pending today, the signed store, the switch."""
+def open_site(directory: Path, timeline: Timeline, more: Sequence[str] = ()) -> Site:
+    """Build it: the base with `more` packages, what is pending today, the signed store, the switch."""
     archive = host.host_archive()
-    tar, made = clones.cached_base(archive)
+    tar, made = clones.cached_base(archive, more)
     timeline.tell("base bootstrapped from the main archive" if made else "base taken from the cache")
     base = clones.unpack(tar, directory / "base")
     probe = clones.clone(base, directory / "probe", "probe")

@@ -86,6 +86,15 @@ def test_a_directory_names_people_and_their_language(tmp_path: Path):
     assert found.refused == ()
 
 
+def test_a_directory_names_who_uses_an_account(tmp_path: Path):
+    found = people(
+        tmp_path,
+        b'user,address\nasa,asa@corp.example\n"CORP\\ben ",ben@corp.example\n,eve@corp.example\nx,=cmd\n',
+    )
+    assert {user: person.address for user, person in found.accounts.items()} == {"asa": ASA, "CORP\\ben": BEN}
+    assert len(found.refused) == 1, "whoever cannot be written to owns nothing"
+
+
 def test_a_line_that_names_nobody_is_named_and_the_others_count(tmp_path: Path):
     found = people(tmp_path, b'address\nasa@corp.example\nnobody\nasa@corp.example\n"a\nb@c"\n')
     assert list(found.people) == [ASA]

@@ -12,12 +12,14 @@ from forestall.cli import (
     devices,
     doctor,
     enroll,
+    find,
     keys,
     ledger,
     machines,
     mail,
     match,
     network,
+    probe,
     rate,
     rules,
     signer,
@@ -49,6 +51,8 @@ app.command("protect")(machines.protect)
 app.command("unprotect")(machines.unprotect)
 app.command("devices")(devices.devices)
 app.command("why")(devices.why)
+app.add_typer(find.app, name="find")
+app.add_typer(probe.app, name="probe")
 app.add_typer(enroll.app, name="enroll")
 app.add_typer(keys.app, name="keys")
 app.command("signer")(signer.signer)

@@ -76,7 +76,7 @@ def plan(
     json: Json = False,
 ) -> None:
     """Show what would be sent to take a machine off the network, or why it would not; nothing is sent."""
-    from forestall.network.address import canonical
+    from forestall.domain.address import canonical
     from forestall.network.enforcement import preview
     from forestall.network.point import Refusal, Target
 

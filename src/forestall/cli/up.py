@@ -98,6 +98,7 @@ def up(
         stack.callback(watch.stop)
         if not once:
             watch.start()
+            _start_sweeping(stack, installation)
         address = split_bind(bind or installation.settings.bind)
         app = make_app(
             AgentDesk(database, policy, place.repository),
@@ -118,16 +119,11 @@ def up(
 def _outside(installation: "Installation", place: "TrustPlace") -> "Outside":
     """Connect what the settings name; what they do not name says what it would have done."""
     from forestall.server.loops import Outside
-    from forestall.server.outside import SIMULATED, without_mail
+    from forestall.server.outside import effects_of
     from forestall.server.publishing import Publisher
 
-    enforcement = installation.enforcement
-    connected = {**SIMULATED, **enforcement.effects(installation.database)}
-    return Outside(
-        without_mail(connected) if installation.settings.mail else connected,
-        enforcement,
-        Publisher(installation.database, installation.policy, place.socket).publish,
-    )
+    publisher = Publisher(installation.database, installation.policy, place.socket)
+    return Outside(effects_of(installation), installation.enforcement, publisher.publish)
 
 
 def _hand_over(installation: "Installation", mail: "MailSettings", stack: ExitStack, every: float) -> None:
@@ -184,6 +180,22 @@ def _doors(installation: "Installation") -> "list[Route]":
     keeper = Doorkeeper(installation.database, installation.policy, installation.enforcement)
     password = secret_of(settings.directory, table.credentials)
     return admission_routes(Door(keeper, table, password, installation.enforcement.simulate))
+
+
+def _start_sweeping(stack: ExitStack, installation: "Installation") -> None:
+    """Sweep the scope, where there is one, until the stack ends."""
+    from forestall.clock import utc_now
+    from forestall.probes.sweep import allow_many_files
+    from forestall.server.sweeping import Sweeper
+
+    settings = installation.settings
+    if settings.scope.areas:
+        allow_many_files()
+        sweeper = Sweeper(
+            installation.database, settings.scope, installation.policy, utc_now, settings.accounts
+        )
+        stack.callback(sweeper.stop)
+        sweeper.start()
 
 
 def _start_signer(place: "TrustPlace", directory: Path, stack: ExitStack) -> None:

@@ -226,6 +226,16 @@ def halt_reason(attempted: int, failed: int, silent: int, policy: Policy) -> str
     return ""
 
 
+def alarm_reason(answered: int, affected: int, policy: Policy) -> str:
+    """Say why what probes found must not be believed before a person looked; empty where it may be (P6.2, A8).
+
+    After the deadline nearly everybody is fixed: where most answer as vulnerable, the probe or the network is wrong.
+    """
+    if affected >= policy.alarm_at_least and affected > answered * policy.alarm_affected_share:
+        return f"{affected} of {answered} probed machines answer as vulnerable, above {policy.alarm_affected_share:.0%}"
+    return ""
+
+
 def set_hash(devices: Iterable[DeviceId]) -> str:
     """Name a set of machines, so that an approval is bound to exactly what was previewed."""
     return hashlib.sha256(json.dumps(sorted(set(devices))).encode()).hexdigest()

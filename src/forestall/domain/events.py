@@ -42,6 +42,8 @@ class EventKind(StrEnum):
     ORDER_REFUSED = "order_refused"
     RESTORED = "restored"
     REPLAYED = "replayed"
+    JOINED = "joined"
+    """Two machines that were known apart are one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ class Policy:
     waves: tuple[float, ...] = _number((0.001, 0.01, 0.10, 1.0), "A8", "shares of the fleet that forced waves reach")
     bakes: tuple[timedelta, ...] = _number((60 * MINUTE, 60 * MINUTE, 120 * MINUTE), "A8", "waits between the waves")
     imminent_bakes: tuple[timedelta, ...] = _number((5 * MINUTE, 5 * MINUTE, 10 * MINUTE), "A8", "the same under an imminent threat: shorter, never none")
+    alarm_affected_share: float = _number(0.5, "A8", "share of probed machines that answer as vulnerable after the deadline: a person looks first")
+    alarm_at_least: int = _number(50, "A8", "fewer than this raise no alarm")
     selection_drift: float = _number(0.05, "A8", "change of a previewed set that voids its approval")
     order_valid_for: timedelta = _number(24 * HOUR, "A11", "an order's life; no force without a recall check in it")
     request_valid_for: timedelta = _number(8 * HOUR, "A9", "a request waits this long for its second person")
@@ -123,11 +125,11 @@ def _check_periods(policy: Policy, found: dict[str, str]) -> None:
 def _check_shares(policy: Policy, found: dict[str, str]) -> None:
     shares = (
         "goal", "halt_failed_share", "halt_silent_share", "removals_site_share", "removals_fleet_share",
-        "installs_a_minute_share", "selection_drift",
+        "installs_a_minute_share", "selection_drift", "alarm_affected_share",
     )  # fmt: skip
     for name in shares:
         if not 0 < getattr(policy, name) <= 1:
             found[name] = "must lie within 0 and 1 (a share, 0.02 is 2 %)"
-    for name in ("removals_a_minute", "canary_machines", "failing_times", "halt_at_least"):
+    for name in ("removals_a_minute", "canary_machines", "failing_times", "halt_at_least", "alarm_at_least"):
         if getattr(policy, name) < 1:
             found[name] = "must be at least 1"

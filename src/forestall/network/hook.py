@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from forestall.network import address
+from forestall.domain import address
 from forestall.network.point import Answer, Marked, Plan, Reason, Refusal, Target
 from forestall.network.program import run
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from forestall.network import address
+from forestall.domain import address
 from forestall.network.mark import WORD
 from forestall.network.point import Answer, Marked, Plan, Reason, Refusal, Target
 from forestall.network.program import run

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from forestall.network.address import canonical_mac
+from forestall.domain.address import canonical_mac
 
 _GATEWAY_FLAG = 0x2
 

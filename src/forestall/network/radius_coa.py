@@ -14,7 +14,8 @@ from enum import StrEnum
 from functools import partial
 
 from forestall.clock import utc_now
-from forestall.network import address, radius
+from forestall.domain import address
+from forestall.network import radius
 from forestall.network.point import Answer, Marked, Plan, Reason, Refusal, Step, Target
 from forestall.network.radius import Attribute, Code, Kind, Reply
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from forestall.network import address
+from forestall.domain import address
 from forestall.network.mark import Mark, lost, read_mark, write_mark
 from forestall.network.point import Answer, Marked, Plan, Reason, Refusal, Step, Target
 

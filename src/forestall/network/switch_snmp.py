@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from forestall.clock import stopwatch
+from forestall.domain.address import mac_of_bytes
 from forestall.network import snmp, switch
-from forestall.network.address import mac_of_bytes
 from forestall.network.point import Plan, Reason, Refusal, Step
 from forestall.network.snmp import V3, Engines, NoAnswer, Session, V2c, Value
 from forestall.network.switch import Member, Set, SwitchPort, SwitchRules, SwitchSight, SwitchView, Vanish

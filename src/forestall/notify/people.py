@@ -1,7 +1,7 @@
-"""Everybody: who gets the announcements (P6.1), from a company's directory as a CSV file."""
+"""Everybody: who gets the announcements (P6.1) and who uses which account, from a company's directory as a CSV file."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from forestall.domain.errors import InputError
@@ -17,15 +17,18 @@ class Directory:
 
     people: dict[str, Person]
     refused: tuple[str, ...] = ()
+    accounts: dict[str, Person] = field(default_factory=dict[str, Person])
+    """The same people by the name each logs on with, where the file tells it."""
 
 
 def read_directory(path: Path) -> Directory:
-    """Read a CSV file with a header: `address`, and if it likes `name` and `language` (en, ja).
+    """Read a CSV file with a header: `address`, and if it likes `name`, `language` (en, ja) and `user`.
 
     Raises:
         InputError: the file cannot be read, or has no column `address`.
     """
     people: dict[str, Person] = {}
+    accounts: dict[str, Person] = {}
     refused: list[str] = []
     try:
         if path.stat().st_size > _MOST_BYTES:
@@ -42,11 +45,13 @@ def read_directory(path: Path) -> Directory:
                     )
                 else:
                     people.setdefault(person.address, person)
+                    if user := (line.get("user") or "")[:_LONGEST_CELL].strip():
+                        accounts.setdefault(user, people[person.address])
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: is not a CSV file in UTF-8: {error}") from error
-    return Directory(people, tuple(refused))
+    return Directory(people, tuple(refused), accounts)
 
 
 def listed(addresses: list[str]) -> dict[str, Person]:

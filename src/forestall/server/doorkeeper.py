@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from forestall.domain.address import macs
 from forestall.domain.admission import Entry, admit
 from forestall.domain.case import case_of, moment_of
 from forestall.domain.device import DeviceId
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
-from forestall.network.address import macs
 from forestall.server.enforcement import Enforcement
 from forestall.store import campaigns, devices, records
 from forestall.store.database import Connection, Database

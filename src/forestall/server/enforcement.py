@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from forestall.clock import stopwatch
+from forestall.domain import address
 from forestall.domain.action import Action
 from forestall.domain.device import Device, DeviceId
 from forestall.domain.intent import Intent
 from forestall.domain.record import Outcome, Receipt
-from forestall.network import address
 from forestall.network.enforcement import Pace, Removed, look_at, remove, restore
 from forestall.network.ours import ours
 from forestall.network.point import LATER, Point, Reason, Refusal, Target, listed, serves

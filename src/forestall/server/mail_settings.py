@@ -57,7 +57,7 @@ class MailSettings:
         if self.directory is None:
             return Directory(named)
         found = read_directory(self.directory)
-        return Directory(named | found.people, found.refused)
+        return Directory(named | found.people, found.refused, found.accounts)
 
 
 def mail_settings(found: MailFile, directory: Path, path: Path) -> MailSettings | None:

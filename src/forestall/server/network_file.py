@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from forestall.domain import address
 from forestall.domain.errors import InputError
-from forestall.network import address, radius_coa, snmp
+from forestall.network import radius_coa, snmp
 from forestall.network.hook import HookPoint
 from forestall.network.nftables import NftPoint, NftRules
 from forestall.network.point import Point

@@ -8,6 +8,8 @@ from forestall.domain.intent import Intent
 from forestall.domain.notice import MAILED
 from forestall.domain.record import Outcome, Receipt
 from forestall.server.effects import Effect, Effects
+from forestall.server.looking import make_look
+from forestall.server.wiring import Installation
 
 
 def _unconnected(why: str) -> Effect:
@@ -32,6 +34,15 @@ SIMULATED: Effects = {
 """The default: nothing outside is touched, and the record says what would have been."""
 
 
-def without_mail(effects: Effects) -> Effects:
-    """Leave the mails to the post (`server.post`), which hands them over beside the clockwork."""
-    return {action: effect for action, effect in effects.items() if action not in MAILED}
+def effects_of(installation: Installation) -> Effects:
+    """Connect what the settings name: probes where there is a scope, enforcement points where there are some.
+
+    Mails are left to the post (`server.post`), which hands them over beside the clockwork.
+    """
+    settings, database = installation.settings, installation.database
+    connected = {**SIMULATED, **installation.enforcement.effects(database)}
+    if settings.scope.areas:
+        connected[Action.LOOK] = make_look(database, settings.scope, installation.policy)
+    return {
+        action: effect for action, effect in connected.items() if not (settings.mail and action in MAILED)
+    }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from forestall.domain.address import canonical_ip
 from forestall.domain.campaign import Campaign
 from forestall.domain.case import case_of, moment_of
 from forestall.domain.device import Device
@@ -15,7 +16,6 @@ from forestall.domain.plan import decide
 from forestall.domain.policy import Policy
 from forestall.domain.record import Record, after_asking
 from forestall.domain.remediation import RemediationId, parts_of
-from forestall.network.address import canonical_ip
 from forestall.network.ours import neighbour
 from forestall.server.triage import TriageRow, named
 from forestall.store import campaigns, devices, records

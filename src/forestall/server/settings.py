@@ -1,12 +1,18 @@
 """Where this server lives and what it reads: one directory, one optional file, every line of it optional."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
+from forestall.domain.device import SiteId
 from forestall.domain.errors import InputError
+from forestall.domain.notice import Person
+from forestall.domain.scope import Area, Network, Scope
 from forestall.server.mail_settings import MailFile, MailSettings, mail_settings
 from forestall.server.network_file import NetworkTable, RoomTable
 from forestall.server.toml_file import line_of, read_toml
@@ -29,6 +35,13 @@ class _Feeds(msgspec.Struct, forbid_unknown_fields=True):
     addresses: list[str] = []
 
 
+class _Area(msgspec.Struct, forbid_unknown_fields=True):
+    site: str
+    networks: list[str]
+    spared: list[str] = []
+    per_second: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 500
+
+
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     server: _Server = msgspec.field(default_factory=_Server)
     database: _Database = msgspec.field(default_factory=_Database)
@@ -36,6 +49,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     mail: MailFile = msgspec.field(default_factory=MailFile)
     network: NetworkTable = msgspec.field(default_factory=NetworkTable)
     room: RoomTable = msgspec.field(default_factory=RoomTable)
+    scope: list[_Area] = []
     policy: str = ""
 
 
@@ -55,6 +69,16 @@ class Settings:
     """None where no mail server is connected."""
     network: NetworkTable = field(default_factory=NetworkTable)
     room: RoomTable = field(default_factory=RoomTable)
+    scope: Scope = field(default_factory=Scope)
+    """Where probes may go; by default nowhere."""
+
+    def accounts(self) -> Mapping[str, Person]:
+        """Read who uses which account; nobody where no mail server is connected: nobody could be written to.
+
+        Raises:
+            InputError: the directory's file cannot be used.
+        """
+        return self.mail.people().accounts if self.mail else {}
 
 
 def default_directory() -> Path:
@@ -97,11 +121,26 @@ def load_settings(directory: Path | None = None) -> Settings:
         mail=mail_settings(found.mail, directory, path),
         network=found.network,
         room=found.room,
+        scope=Scope(tuple(_area(each, path) for each in found.scope)),
     )
 
 
 def _refused(path: Path, name: str, why: str) -> InputError:
     return InputError(f"{path}, line {line_of(path.read_text(encoding='utf-8'), name)}: {why}")
+
+
+def _area(area: _Area, path: Path) -> Area:
+    networks, spared = (
+        tuple(_network(text, path) for text in texts) for texts in (area.networks, area.spared)
+    )
+    return Area(SiteId(area.site), networks, spared, area.per_second)
+
+
+def _network(text: str, path: Path) -> Network:
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise _refused(path, "scope", f"scope: {error}; write 10.1.0.0/16") from None
 
 
 def split_bind(bind: str) -> tuple[str, int]:

@@ -39,6 +39,14 @@ def save(con: Connection, feed: str, catalogue: Catalogue) -> None:
     )
 
 
+def mended_by(con: Connection, release: str, source: str, fixed: str) -> frozenset[VulnerabilityId]:
+    """List the vulnerabilities that exactly this version of a source package mends."""
+    same = (product.c.feed == advisory.c.feed) & (product.c.advisory == advisory.c.id)
+    of_update = (product.c.release == release) & (product.c.source == source) & (product.c.fixed == fixed)
+    rows = con.execute(select(advisory.c.vulnerabilities).join(product, same).where(of_update)).scalars()
+    return frozenset(VulnerabilityId(name) for names in rows for name in names)
+
+
 def load(con: Connection) -> dict[str, Catalogue]:
     """Read what each source last said, by its name."""
     products = defaultdict[tuple[str, str], list[Product]](list)

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from forestall.domain.device import DeviceId
 from forestall.domain.events import Event, EventKind, JsonValue
-from forestall.domain.evidence import Evidence, Witness
+from forestall.domain.evidence import Evidence, Status, Witness
 from forestall.domain.order import CampaignId
 from forestall.domain.record import WITNESS_COLUMNS, Record, after_attempts, after_evidence
 from forestall.store import ledger, records
 from forestall.store.records import Changed, Word
+from forestall.store.tables import record as record_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,21 @@ def take(
     ]
     ledger.append(con, events, now)
     return changed
+
+
+def probed(
+    con: Connection, campaign: CampaignId, since: datetime, besides: Iterable[DeviceId]
+) -> dict[Status, int]:
+    """Count a campaign's machines, some left out, by what a probe last said of them since an instant."""
+    record = record_table
+    statement = (
+        select(record.c.probe_status, func.count())
+        .where(
+            record.c.campaign == campaign, record.c.probe_at >= since, record.c.device.not_in(list(besides))
+        )
+        .group_by(record.c.probe_status)
+    )
+    return {Status(status): count for status, count in con.execute(statement)}
 
 
 def _after(record: Record, said: list[Observation]) -> Record:

@@ -409,3 +409,20 @@ approval = Table(
     Column("devices", TEXTS, nullable=False, server_default="{}"),
 )
 """`machines` is the hash of `devices`: the set that was previewed."""
+
+sighting = Table(
+    "sighting",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("site", Text, primary_key=True),
+    Column("hardware", Text, primary_key=True),
+    Column("address", Text, primary_key=True),
+    Column("certificate", Text, primary_key=True),
+    _must("seen_at", MOMENT),
+    _must("name"),
+    _must("user"),
+    _must("port"),
+    Column("device", Text),
+    Index(None, "seen_at"),
+)
+"""Who was seen where, each way of being seen once, with its last time; `device` is whom it was taken for."""

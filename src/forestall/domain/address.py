@@ -1,10 +1,28 @@
 """Addresses of machines in one form each: MAC `52:54:00:12:34:56`, IP as `ipaddress` writes it."""
 
-import ipaddress
 import re
 from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+Address = IPv4Address | IPv6Address
 
 _MAC = re.compile(r"[0-9a-f]{12}")
+
+
+def read_address(text: str) -> Address | None:
+    """Read a literal address; None for anything else: no name is ever looked up, no zone is obeyed.
+
+    An IPv4 address in IPv6 clothes is judged as the IPv4 address that packets would go to.
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, IPv4Address):
+        return address
+    if address.scope_id is not None:
+        return None
+    return address.ipv4_mapped or address
 
 
 def canonical_mac(text: str) -> str:
@@ -17,10 +35,8 @@ def canonical_mac(text: str) -> str:
 
 def canonical_ip(text: str) -> str:
     """Read an IPv4 or IPv6 address; empty where it is none."""
-    try:
-        return str(ipaddress.ip_address(text.strip()))
-    except ValueError:
-        return ""
+    address = read_address(text.strip())
+    return "" if address is None else str(address)
 
 
 def canonical(text: str) -> str:

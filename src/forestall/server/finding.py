@@ -1,0 +1,113 @@
+"""Takes in who was seen on the network: sightings become machines, and machines new to us join what is under way."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from forestall.domain.device import Device, DeviceId
+from forestall.domain.estimate import Estimate, estimates
+from forestall.domain.events import Event, EventKind
+from forestall.domain.evidence import Status
+from forestall.domain.notice import Person
+from forestall.domain.sighting import Joined, Machine, Sighting, Source, merge
+from forestall.store import campaigns, devices, ledger, records, sightings
+from forestall.store.database import Connection, Database
+
+KEPT_FOR = timedelta(days=30)
+"""Older sightings are let go of: what was not seen for a month is not here."""
+
+
+class Taken(NamedTuple):
+    """What came of some sightings."""
+
+    machines: int
+    new: list[DeviceId]
+    joined: list[Joined]
+
+
+def take_in(
+    database: Database,
+    seen: Iterable[Sighting],
+    actor: str,
+    now: datetime,
+    accounts: Mapping[str, Person] | None = None,
+) -> Taken:
+    """Keep sightings and make machines of all that are known, in one transaction.
+
+    `accounts` says who uses which account: whoever logged on last owns the machine.
+    """
+    with database.begin() as con:
+        sightings.forget(con, now - KEPT_FOR)
+        sightings.put(con, (each for each in seen if each.seen_at >= now - KEPT_FOR))
+        stored, known = sightings.everything(con)
+        before = {device.id: device for device in devices.everything(con)}
+        merged = merge(stored, known, (device.id for device in before.values() if device.managed))
+        found = [_device(machine, before.get(machine.id), accounts or {}) for machine in merged.machines]
+        absorbed = [
+            _absorbed(before[joined.absorbed], joined) for joined in merged.log if joined.absorbed in before
+        ]
+        devices.save(con, [*found, *absorbed])
+        sightings.assign(con, merged.taken)
+        new = [device.id for device in found if device.id not in before]
+        _enlist(con, new, now)
+        ledger.append(con, [_event(joined, actor) for joined in merged.log], now)
+    return Taken(len(found), new, merged.log)
+
+
+def machines(database: Database) -> list[Machine]:
+    """List the machines that the sightings of the last month amount to."""
+    with database.begin() as con:
+        stored, known = sightings.everything(con)
+        managed = [device.id for device in devices.everything(con) if device.managed]
+    return merge(stored, known, managed).machines
+
+
+def estimate(database: Database) -> list[Estimate]:
+    """Estimate how many machines nobody sees, by every pair of independent sources."""
+    seen_by = defaultdict[Source, set[DeviceId]](set)
+    for machine in machines(database):
+        for source in machine.sources:
+            seen_by[source].add(machine.id)
+    return estimates({source: frozenset(ids) for source, ids in seen_by.items()})
+
+
+def _device(machine: Machine, before: Device | None, accounts: Mapping[str, Person]) -> Device:
+    """Say what is known now; what a person set (protected) and what nobody newly said stays."""
+    owner = accounts.get(machine.user)
+    addresses = (*machine.addresses, *machine.hardware)
+    if before is None:
+        name = machine.name or (addresses[0] if addresses else machine.id)
+        before = Device(machine.id, name, machine.site, managed=False)
+    return replace(
+        before,
+        name=before.name if before.managed else machine.name or before.name,
+        addresses=addresses,
+        owner=owner.address if owner else before.owner,
+        language=owner.language if owner else before.language,
+        seen_at=machine.last_seen_at,
+    )
+
+
+def _absorbed(device: Device, joined: Joined) -> Device:
+    """Leave a machine that turned out to be another without addresses: nothing is done to it any more."""
+    return replace(device, name=f"is {joined.kept}", addresses=())
+
+
+def _enlist(con: Connection, new: Iterable[DeviceId], now: datetime) -> None:
+    """Take machines that were just found into the campaigns under way; nothing is known of them (A2)."""
+    found = dict.fromkeys(new, Status.UNKNOWN)
+    if found:
+        for campaign in campaigns.active(con):
+            records.enlist(con, campaign.id, found, now)
+
+
+def _event(joined: Joined, actor: str) -> Event:
+    return Event(
+        EventKind.JOINED,
+        actor,
+        joined.kept,
+        paragraph="A13",
+        body={"absorbed": joined.absorbed, "why": joined.because},
+    )

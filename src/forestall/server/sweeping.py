@@ -1,0 +1,125 @@
+"""Sweeps of the whole scope, several times a day: whoever answers is a sighting (P6.2)."""
+
+import secrets
+import socket
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+from forestall.domain.address import Address
+from forestall.domain.errors import ForestallError, InputError
+from forestall.domain.notice import Person
+from forestall.domain.policy import Policy
+from forestall.domain.scope import Scope
+from forestall.domain.sighting import Sighting, Source
+from forestall.probes.sweep import HERE, Presence, sweep
+from forestall.server.finding import take_in
+from forestall.store import lease
+from forestall.store.database import Database
+
+LEASE = "sweep"
+PORTS = (22, 445)
+"""What most machines answer on, if only by refusing; the second is tried where the first got no answer."""
+LOOK_EVERY_SECONDS = 60.0
+_log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeping:
+    """What came of a sweep."""
+
+    counts: dict[Presence, int]
+    seconds: float
+    machines: int
+    new: int
+
+
+def sweep_scope(
+    database: Database,
+    scope: Scope,
+    ports: Sequence[int],
+    actor: str,
+    now: datetime,
+    accounts: Mapping[str, Person] | None = None,
+) -> Sweeping:
+    """Knock everywhere, on the next port where the one before got no answer, and take in who answered."""
+    areas = dict(scope.addresses())
+    found = dict[Address, Presence]()
+    seconds = 0.0
+    for port in ports:
+        swept = sweep((address for address in areas if found.get(address) not in HERE), port, scope)
+        found |= swept.found
+        seconds += swept.seconds
+    seen = [
+        Sighting(Source.SWEEP, areas[address].site, now, address=str(address))
+        for address, presence in found.items()
+        if presence in HERE
+    ]
+    taken = take_in(database, seen, actor, now, accounts)
+    return Sweeping(dict(Counter(found.values())), seconds, taken.machines, len(taken.new))
+
+
+class Sweeper:
+    """Sweeps when it is due while this process lives.
+
+    The lease that is taken for a sweep is never given back: its end is when the next one is due, for all processes
+    and after a restart, too.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        scope: Scope,
+        policy: Policy,
+        clock: Callable[[], datetime],
+        accounts: Callable[[], Mapping[str, Person]] = dict,
+    ) -> None:
+        self._database = database
+        self._scope = scope
+        self._policy = policy
+        self._clock = clock
+        self._read_accounts = accounts
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+
+    def start(self) -> None:
+        """Start looking whether a sweep is due."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the sweep at hand, and end."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def turn(self) -> Sweeping | None:
+        """Sweep if it is due; None where it is not."""
+        now = self._clock()
+        holder = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+        with self._database.begin() as con:
+            if lease.acquire(con, LEASE, holder, now, self._policy.sweep_every) is None:
+                return None
+        return sweep_scope(self._database, self._scope, PORTS, "sweep", now, self._accounts())
+
+    def _accounts(self) -> Mapping[str, Person]:
+        """Read who uses which account; where that cannot be read, machines keep the owners they have."""
+        try:
+            return self._read_accounts()
+        except InputError as error:
+            _log.warning("no owners found", why=str(error))
+            return {}
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.turn()
+            except ForestallError as error:
+                _log.warning("sweep failed", why=str(error))
+            except Exception:  # noqa: BLE001 - a fault in one sweep must not end all others
+                _log.exception("sweep failed by a fault of Forestall's own")
+            self._stop.wait(LOOK_EVERY_SECONDS)
