@@ -54,7 +54,7 @@ def _options() -> argparse.Namespace:
     cut.add_argument("--rounds", type=int, default=10)
     cut.add_argument("--seed", type=int, default=1)
     for command in commands.choices.values():
-        command.add_argument("--json", action="store_true", help="print JSON: ok, timeline, trouble")
+        command.add_argument("--json", action="store_true", help="print JSON: ok, timeline, figures, trouble")
     return parser.parse_args()
 
 
@@ -98,6 +98,7 @@ def _inside(options: argparse.Namespace) -> int:
         told = {
             "ok": not trouble,
             "timeline": [asdict(one) for one in timeline.happenings],
+            "figures": timeline.figures,
             "trouble": trouble,
         }
         print(json.dumps(told, indent=1))

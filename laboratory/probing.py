@@ -14,21 +14,15 @@ from laboratory.content import Pending
 from laboratory.host import LabError
 from laboratory.server import Server, start_server
 from laboratory.site import COMMANDS, Machine, Site, knock, open_site, until
+from laboratory.squid import await_squid, restart_squid, start_squid
 from laboratory.timeline import Timeline
 
-_SERVICES = ("squid", "python3-aiohttp", "bind9")
+SERVICES = ("squid", "python3-aiohttp", "bind9")
+"""What the base of machines with services has besides Debian itself."""
 _TELLS = {"squid-icp": "squid", "http-two-hosts": "python-aiohttp", "http-range": "python-aiohttp"}
 """Probes that see a flaw's behaviour, and the source package whose update mends it."""
 _VERSIONS = {"ssh-banner": "openssh", "dns-version": "bind9"}
 
-_SQUID = """
-http_port 3128
-icp_port 3130
-icp_access allow all
-http_access deny all
-access_log none
-visible_hostname lab
-"""
 _NAMED = """
 options { directory "/tmp"; recursion no; dnssec-validation no; listen-on-v6 { none; }; pid-file "/tmp/named.pid"; };
 zone "." { type hint; file "/dev/null"; };
@@ -43,7 +37,6 @@ web.run_app(app, port=80)
 """
 _COMMANDS = {
     "sshd": ("/usr/sbin/sshd", "-D", "-e"),
-    "squid": ("/usr/sbin/squid", "-N", "-f", "/root/squid.conf"),
     "aiohttp": ("/usr/bin/python3", "/root/web.py"),
     "named": ("/usr/sbin/named", "-g", "-c", "/root/named.conf", "-u", "root"),
 }
@@ -64,7 +57,7 @@ def tell_story(directory: Path, timeline: Timeline) -> None:
     Raises:
         LabError: something did not go as PROCESS.md says.
     """
-    site = open_site(directory, timeline, _SERVICES)
+    site = open_site(directory, timeline, SERVICES)
     try:
         server = _start_server(site)
         timeline.tell("server is up; its scope is the laboratory without the server itself")
@@ -91,10 +84,12 @@ def _start_server(site: Site) -> Server:
 
 def _start_services(site: Site, machine: Machine) -> dict[str, subprocess.Popen[bytes]]:
     (machine.root / "run/sshd").mkdir(parents=True, exist_ok=True)
-    for name, text in (("squid.conf", _SQUID), ("named.conf", _NAMED), ("web.py", _WEB)):
+    for name, text in (("named.conf", _NAMED), ("web.py", _WEB)):
         (machine.root / "root" / name).write_text(text)
     running = {name: _start(site, machine, name) for name in _COMMANDS}
-    for port in (22, 53, 80, 3128):
+    running["squid"] = start_squid(site, machine)
+    await_squid(site, machine)
+    for port in (22, 53, 80):
         until(f"port {port} answers", partial(knock, site.management, machine.port.address, port))
     return running
 
@@ -235,9 +230,7 @@ def _campaign(
     if "affected" not in {row["answer"]["status"] for row in still}:
         raise LabError(f"the old process runs on, yet no probe says so: {still}")
     timeline.tell("the update is installed, the old process runs on: still affected")
-    running["squid"].terminate()
-    running["squid"].wait(timeout=60)
-    _start(site, machine, "squid")
+    running["squid"] = restart_squid(site, machine, running["squid"])
     timeline.tell("squid is restarted")
     _await(server, address, "fixed", timeline)
 

@@ -25,6 +25,7 @@ table bridge room {
   ether type arp arp daddr ip ADDRESS accept
   ip daddr ADDRESS tcp dport { 80, 8081 } accept comment "the content store and the fix-it room"
   ip daddr ADDRESS tcp flags & (syn | ack) != syn accept comment "answers to probes"
+  ip daddr ADDRESS udp sport 3130 udp dport >= 32768 accept comment "answers to probes"
   counter drop
  }
  chain arriving {

@@ -20,6 +20,8 @@ class Timeline:
     quiet: bool
     started: float = field(default_factory=stopwatch)
     happenings: list[Happening] = field(default_factory=list)
+    figures: dict[str, float] = field(default_factory=dict)
+    """What was measured on the way, by name."""
 
     def tell(self, event: str) -> None:
         """Write down that this happened now."""
