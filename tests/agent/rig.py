@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from forestall.agent.debian import CLEAN_ENVIRONMENT, Debian
+from forestall.agent.debian import Debian
+from forestall.agent.program import CLEAN_ENVIRONMENT
 
 RELEASE = "bookworm"
 

@@ -172,3 +172,52 @@ def test_an_installation_killed_in_the_middle_is_repaired(
     assert apt.repair(rig.debian, tmp_path / "log").done
     assert rig.status_of("tool") == "ii  1.1"
     assert apt.repair(rig.debian, tmp_path / "log").detail == "nothing to repair"
+
+
+def test_an_update_is_taken_back_where_the_archive_has_the_old_one(rig: Rig, tmp_path: Path) -> None:
+    """A7: exactly to the version named, both packages of the source together."""
+    for version in ("1.0", "1.1"):
+        rig.offer("tool", version, source="suite")
+        rig.offer("tool-data", f"{version}+b2", source=f"suite ({version})")
+        rig.have("tool", "tool-data")
+    pins = apt.way_back(rig.debian, "suite", "1.0")
+    assert pins == ["tool=1.0", "tool-data=1.0+b2"]
+    assert apt.undo(rig.debian, pins, tmp_path / "log") == Outcome(
+        True, "brought back tool 1.0, tool-data 1.0+b2"
+    )
+    assert (rig.status_of("tool"), rig.status_of("tool-data")) == ("ii  1.0", "ii  1.0+b2")
+
+
+def test_there_is_no_way_back_to_what_the_archive_has_no_more(rig: Rig, tmp_path: Path) -> None:
+    rig.offer("tool", "1.0")
+    rig.have("tool")
+    assert apt.way_back(rig.debian, "tool", "0.9") == []
+    assert apt.way_back(rig.debian, "other", "1.0") == []
+    assert "finds no way back" in apt.undo(rig.debian, ["tool=0.9"], tmp_path / "log").detail
+
+
+def test_a_way_back_that_changes_more_is_refused(rig: Rig, tmp_path: Path) -> None:
+    """A7: what another campaign brought stays."""
+    rig.offer("tool", "1.0", fields={"Depends": "friend (= 1.0)"})
+    rig.offer("friend", "1.0")
+    rig.offer("tool", "1.1", fields={"Depends": "friend (= 1.1)"})
+    rig.offer("friend", "1.1")
+    rig.have("tool", "friend")
+    outcome = apt.undo(rig.debian, ["tool=1.0"], tmp_path / "log")
+    assert not outcome.done
+    assert (rig.status_of("tool"), rig.status_of("friend")) == ("ii  1.1", "ii  1.1")
+
+
+@pytest.mark.parametrize(
+    "pin",
+    [
+        pytest.param("tool", id="no version"),
+        pytest.param("tool=1.0;reboot", id="a shell command"),
+        pytest.param("tool=--option", id="an option"),
+        pytest.param("-o=x=1", id="an option that looks like a pin"),
+        pytest.param("tool=1.0\n", id="a line feed at the end"),
+    ],
+)
+def test_what_is_no_exact_package_never_reaches_apt(rig: Rig, tmp_path: Path, pin: str) -> None:
+    """R38, T15."""
+    assert "not exact packages" in apt.undo(rig.debian, [pin], tmp_path / "log").detail

@@ -1,7 +1,7 @@
 """Remediations against an inventory: what is open on one machine, and how it stands to one update."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from forestall.domain.advisory import Advisory, ProductStatus
@@ -85,8 +85,10 @@ def remediations(advisories: Iterable[Advisory]) -> tuple[Remediation, ...]:
     )
 
 
-def status_of(inventory: Inventory, remediation: Remediation) -> tuple[Status, str]:
-    """Say how a machine stands to an update, with the reason.
+def status_of(
+    inventory: Inventory, remediation: Remediation, key: Callable[[str], bytes | None] = dpkg_key
+) -> tuple[Status, str]:
+    """Say how a machine stands to an update, with the reason; `key` puts versions in the order of its packages.
 
     The worst binary package of the source decides: affected, then unknown, then fixed (A2).
     """
@@ -95,15 +97,19 @@ def status_of(inventory: Inventory, remediation: Remediation) -> tuple[Status, s
     packages = [package for package in inventory.packages if package.source == remediation.source]
     if not packages:
         return Status.NOT_AFFECTED, f"nothing of {remediation.source} is installed"
-    wanted = dpkg_key(remediation.version)
-    verdicts = [_judge(package, remediation.version, wanted) for package in packages]
+    wanted = key(remediation.version)
+    verdicts = [
+        _judge(package, key(package.source_version), remediation.version, wanted) for package in packages
+    ]
     return min(verdicts, key=lambda verdict: _WORST_FIRST.index(verdict[0]))
 
 
-def _judge(package: Package, version: str, wanted: bytes | None) -> tuple[Status, str]:
+def _judge(
+    package: Package, installed: bytes | None, version: str, wanted: bytes | None
+) -> tuple[Status, str]:
     if package.state is PackageState.BROKEN:
         return Status.AFFECTED, f"{package.name} {package.version} is not completely installed"
-    match compare_keys(dpkg_key(package.source_version), wanted):
+    match compare_keys(installed, wanted):
         case Order.LESS:
             return Status.AFFECTED, f"{package.name} {package.version} is older than {version}"
         case Order.UNKNOWN:

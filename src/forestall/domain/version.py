@@ -1,4 +1,4 @@
-"""The order of Debian versions (Debian policy 5.6.12): a byte string that sorts exactly as dpkg does."""
+"""The order of versions: a byte string that sorts exactly as dpkg does (Debian policy 5.6.12), and one as rpm does."""
 
 import re
 from enum import StrEnum
@@ -14,6 +14,12 @@ _BY_RANK = b"~\0ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+-.:"
 """Every character in dpkg's order; the NUL stands for the end of a part and for a digit."""
 _END = 2
 _RANKS = bytes.maketrans(_BY_RANK, bytes(range(1, len(_BY_RANK) + 1)))
+
+_RPM_EPOCH = re.compile(r"[0-9]+")
+_RPM_LARGEST_EPOCH = 2**32 - 1
+_RPM_PART = re.compile(r"[A-Za-z0-9.+_~^]+")
+_RPM_RUNS = re.compile(r"[0-9]+|[A-Za-z]+|[~^]")
+_RPM_TILDE, _RPM_END, _RPM_CARET, _RPM_LETTERS, _RPM_DIGITS = range(1, 6)
 
 
 class Order(StrEnum):
@@ -42,6 +48,26 @@ def dpkg_key(text: str) -> bytes | None:
     return _number(number[1].encode()) + _part(alone or with_revision) + _part(revision or "")
 
 
+def rpm_key(text: str) -> bytes | None:
+    """Turn `[epoch:]version[-release]` into bytes that sort as rpm sorts them, or None where rpm would refuse it.
+
+    No release sorts before every release: an advisory that names none means all of them.
+    """
+    if len(text) > _LONGEST:
+        return None
+    epoch, colon, rest = text.partition(":")
+    if not colon:
+        epoch, rest = "0", text
+    version, dash, release = rest.rpartition("-")
+    if not dash:
+        version, release = rest, ""
+    if not _RPM_EPOCH.fullmatch(epoch) or int(epoch) > _RPM_LARGEST_EPOCH:
+        return None
+    if not _RPM_PART.fullmatch(version) or (dash and not _RPM_PART.fullmatch(release)):
+        return None
+    return _number(epoch.encode()) + _rpm_part(version) + _rpm_part(release)
+
+
 def compare(first: str, second: str) -> Order:
     """Compare two versions as `dpkg --compare-versions` does."""
     return compare_keys(dpkg_key(first), dpkg_key(second))
@@ -68,6 +94,22 @@ def _part(text: str) -> bytes:
             key.append(_END)
             key += _number(digits)
     key.append(_END)
+    return bytes(key)
+
+
+def _rpm_part(text: str) -> bytes:
+    """Encode a version or a release: only digits, letters, `~` and `^` count, all else just parts them."""
+    key = bytearray()
+    for run in _RPM_RUNS.findall(text):
+        if run[0] in "~^":
+            key.append(_RPM_TILDE if run == "~" else _RPM_CARET)
+        elif run.isdigit():
+            key.append(_RPM_DIGITS)
+            key += _number(run.encode())
+        else:
+            key.append(_RPM_LETTERS)
+            key += run.encode() + b"\0"
+    key.append(_RPM_END)
     return bytes(key)
 
 

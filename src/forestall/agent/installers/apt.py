@@ -2,13 +2,17 @@
 
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from forestall.agent.debian import PACKAGE, Debian, Ran, printable, run
+from forestall.agent.debian import PACKAGE, Debian, printable
+from forestall.agent.installers.outcome import Outcome as Outcome  # noqa: PLC0414 - the agent's pass finds it here
+from forestall.agent.installers.outcome import listed
 from forestall.agent.inventory import dpkg
+from forestall.agent.program import Ran, run
+from forestall.domain.deb822 import source_of, stanzas
 from forestall.domain.inventory import PackageState
 
 _OPTIONS = (
@@ -32,15 +36,8 @@ _INSTALL_LIMIT = timedelta(hours=2)
 
 _CHANGE = re.compile(r"^Inst (?P<name>\S+) (?:\[(?P<old>[^\]]*)\] )?\((?P<new>\S+)", re.MULTILINE)
 _REMOVAL = re.compile(r"^Remv (?P<name>\S+)", re.MULTILINE)
+_PIN = re.compile(rf"{PACKAGE.pattern}=[0-9][A-Za-z0-9.+~:-]{{0,254}}")
 _SIZES = re.compile(r"^(?P<key>Size|Installed-Size): (?P<number>\d{1,12})$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Whether it worked, and one sentence for people."""
-
-    done: bool
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ def download(debian: Debian, names: Sequence[str]) -> Outcome:
     ran = _apt_get(debian, ("install", "--download-only", "--no-remove", *_only(names)), _DOWNLOAD_LIMIT)
     if ran.status != 0:
         return Outcome(False, f"apt cannot download: {_complaint(ran)}")
-    return Outcome(True, f"downloaded {_listed(change.name for change in plan.changes)}")
+    return Outcome(True, f"downloaded {listed(change.name for change in plan.changes)}")
 
 
 def install(debian: Debian, names: Sequence[str], transcript: Path) -> Outcome:
@@ -95,7 +92,51 @@ def install(debian: Debian, names: Sequence[str], transcript: Path) -> Outcome:
     ran = _apt_get(debian, ("install", "--no-remove", *_only(names)), _INSTALL_LIMIT, transcript)
     if ran.status != 0:
         return Outcome(False, f"apt failed: {_complaint(ran)}")
-    return Outcome(True, f"installed {_listed(f'{c.name} {c.new}' for c in plan.changes)}")
+    return Outcome(True, f"installed {listed(f'{c.name} {c.new}' for c in plan.changes)}")
+
+
+def undo(debian: Debian, pins: Sequence[str], transcript: Path) -> Outcome:
+    """Bring installed packages down to exactly `pins` (`name=version`) and change nothing else (A7)."""
+    transcript.unlink(missing_ok=True)
+    repaired = repair(debian, transcript)
+    if not repaired.done:
+        return repaired
+    odd = [pin for pin in pins if not _PIN.fullmatch(pin)]
+    if odd or not pins:
+        return Outcome(False, f"not exact packages: {printable(listed(odd) or 'none at all', 300)}")
+    back = ("--allow-downgrades", "--no-remove", "--", *pins)
+    ran = _apt_get(debian, ("install", "--simulate", *back), _PLAN_LIMIT)
+    plan = read_plan(ran.output)
+    if ran.status != 0 or plan.removals:
+        return Outcome(False, f"apt finds no way back: {_complaint(ran)}")
+    named = {pin.partition("=")[0].partition(":")[0] for pin in pins}
+    more = [change.name for change in plan.changes if change.name.partition(":")[0] not in named]
+    if more or not plan.changes:
+        return Outcome(False, f"refused: the way back would change {listed(more) or 'nothing'}")
+    ran = _apt_get(debian, ("install", *back), _INSTALL_LIMIT, transcript)
+    if ran.status != 0:
+        return Outcome(False, f"apt failed: {_complaint(ran)}")
+    return Outcome(True, f"brought back {listed(f'{c.name} {c.new}' for c in plan.changes)}")
+
+
+def way_back(debian: Debian, source: str, version: str) -> list[str]:
+    """Name the packages to `undo` so that `source` is at `version`; empty where the archive has it no more."""
+    installed = [each for each in dpkg.take(debian).packages if each.source == source]
+    names = [qualified(each.name, each.architecture) for each in installed]
+    if not names:
+        return []
+    shown = run(debian.environment, (*debian.apt_cache, "show", "--all-versions", "--", *names), _PLAN_LIMIT)
+    offered = {
+        (stanza["Package"], stanza["Architecture"]): stanza["Version"]
+        for _, stanza in stanzas(shown.output)
+        if {"Package", "Architecture", "Version"} <= stanza.keys() and source_of(stanza) == (source, version)
+    }
+    pins = [
+        f"{name}={offered[each.name, each.architecture]}"
+        for name, each in zip(names, installed, strict=True)
+        if (each.name, each.architecture) in offered
+    ]
+    return pins if len(pins) == len(names) else []
 
 
 def repair(debian: Debian, transcript: Path) -> Outcome:
@@ -104,7 +145,9 @@ def repair(debian: Debian, transcript: Path) -> Outcome:
     journal = debian.admindir / "updates"
     if not broken and not (journal.is_dir() and any(journal.iterdir())):
         return Outcome(True, "nothing to repair")
-    configured = run(debian, (*debian.dpkg, *_DPKG_OPTIONS, "--configure", "-a"), _INSTALL_LIMIT, transcript)
+    configured = run(
+        debian.environment, (*debian.dpkg, *_DPKG_OPTIONS, "--configure", "-a"), _INSTALL_LIMIT, transcript
+    )
     left, last = _broken(debian), configured
     # What lost files must be unpacked again, and may need what the cut-off installation had not reached yet.
     for again in (("--reinstall", "--", *dpkg.to_reinstall(debian)), ()):
@@ -113,8 +156,8 @@ def repair(debian: Debian, transcript: Path) -> Outcome:
             last = _apt_get(debian, heal, _INSTALL_LIMIT, transcript)
             left = _broken(debian)
     if left or (last is configured and configured.status != 0):
-        return Outcome(False, f"cannot repair {_listed(left) or 'the package list'}: {_complaint(last)}")
-    return Outcome(True, f"repaired {_listed(broken)}" if broken else "finished dpkg's own journal")
+        return Outcome(False, f"cannot repair {listed(left) or 'the package list'}: {_complaint(last)}")
+    return Outcome(True, f"repaired {listed(broken)}" if broken else "finished dpkg's own journal")
 
 
 _DPKG_OPTIONS = ("--force-confdef", "--force-confold")
@@ -133,21 +176,21 @@ def qualified(name: str, architecture: str) -> str:
 def _accepted_plan(debian: Debian, names: Sequence[str]) -> Plan | Outcome:
     refused = [name for name in names if not PACKAGE.fullmatch(name)]
     if refused or not names:
-        return Outcome(False, f"not names of packages: {printable(_listed(refused) or 'none at all', 300)}")
+        return Outcome(False, f"not names of packages: {printable(listed(refused) or 'none at all', 300)}")
     ran = _apt_get(debian, ("install", "--simulate", *_only(names)), _PLAN_LIMIT)
     plan = read_plan(ran.output)
     if plan.removals:
-        return Outcome(False, f"refused: the update would remove {_listed(plan.removals)}")
+        return Outcome(False, f"refused: the update would remove {listed(plan.removals)}")
     if ran.status != 0:
         return Outcome(False, f"apt finds no way: {_complaint(ran)}")
     if not plan.changes:
-        return Outcome(False, f"apt has nothing newer for {_listed(names)}; is the content store up to date?")
+        return Outcome(False, f"apt has nothing newer for {listed(names)}; is the content store up to date?")
     return _short_of_space(debian, plan) or plan
 
 
 def _short_of_space(debian: Debian, plan: Plan) -> Outcome | None:
     exact = [f"{change.name}={change.new}" for change in plan.changes]
-    shown = run(debian, (*debian.apt_cache, "show", "--", *exact), _PLAN_LIMIT)
+    shown = run(debian.environment, (*debian.apt_cache, "show", "--", *exact), _PLAN_LIMIT)
     wanted = _SPACE_FACTOR * sum(
         int(found["number"]) * (1024 if found["key"] == "Installed-Size" else 1)
         for found in _SIZES.finditer(shown.output)
@@ -171,7 +214,7 @@ def _apt_get(
     debian: Debian, arguments: Sequence[str], limit: timedelta, transcript: Path | None = None
 ) -> Ran:
     verb, *rest = arguments
-    return run(debian, (*debian.apt_get, *_OPTIONS, verb, *rest), limit, transcript)
+    return run(debian.environment, (*debian.apt_get, *_OPTIONS, verb, *rest), limit, transcript)
 
 
 def _complaint(ran: Ran) -> str:
@@ -180,8 +223,3 @@ def _complaint(ran: Ran) -> str:
     ]
     errors = [line for line in lines if line.startswith(("E:", "dpkg:", "W:"))] or lines[-2:]
     return " ".join(errors[-3:])[:600] or f"status {ran.status}, without a word"
-
-
-def _listed(names: Iterable[str]) -> str:
-    every = sorted(names)
-    return ", ".join(every[:8]) + (f" and {len(every) - 8} more" if len(every) > 8 else "")

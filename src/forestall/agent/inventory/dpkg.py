@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
-from forestall.agent.debian import Debian, printable, run
+from forestall.agent.debian import Debian, printable
+from forestall.agent.inventory.os_release import read_os_release
+from forestall.agent.program import run
 from forestall.domain.errors import AgentError
 from forestall.domain.inventory import Inventory, Package, PackageState
 
@@ -22,7 +24,8 @@ def take(debian: Debian) -> Inventory:
         AgentError: dpkg-query failed or answered what it never should.
     """
     packages = (_package(fields) for fields in _listed(debian))
-    return Inventory(_release(debian), tuple(package for package in packages if package is not None))
+    release = read_os_release(debian.path).get("VERSION_CODENAME", "")
+    return Inventory(release, tuple(package for package in packages if package is not None))
 
 
 def to_reinstall(debian: Debian) -> list[str]:
@@ -38,7 +41,7 @@ def _listed(debian: Debian) -> list[list[str]]:
     if not (debian.admindir / "status").is_file():  # dpkg-query would call it an empty machine
         raise AgentError(f"{debian.path} is not a Debian root: there is no {debian.admindir / 'status'}")
     command = ("/usr/bin/dpkg-query", f"--admindir={debian.admindir}", "-f", _FORMAT, "-W")
-    ran = run(debian, command, timedelta(minutes=1))
+    ran = run(debian.environment, command, timedelta(minutes=1))
     if ran.status != 0:
         raise AgentError(
             f"cannot read the package list of {debian.path}: {printable(ran.errors or ran.output, 300).strip()} "
@@ -57,15 +60,3 @@ def _package(fields: list[str]) -> Package | None:
         return None
     state = PackageState.INSTALLED if status in _INSTALLED else PackageState.BROKEN
     return Package(name, version, architecture, state, source or name, source_version or version)
-
-
-def _release(debian: Debian) -> str:
-    try:
-        text = (debian.path / "etc/os-release").read_text(errors="replace")
-    except OSError:
-        return ""
-    for line in text.splitlines():
-        key, _, value = line.partition("=")
-        if key == "VERSION_CODENAME":
-            return value.strip().strip("\"'")
-    return ""

@@ -1,0 +1,107 @@
+"""Remediations without a package, by their signed recipes: install, detect, undo (P1.4, A7, A10)."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from forestall.agent.installers import files, kernel
+from forestall.agent.installers.kept import Kept, kept_for
+from forestall.agent.installers.outcome import Outcome
+from forestall.agent.installers.steps import Machine, ask, carry_out, payload_of
+from forestall.agent.trusted import sha256_of, trusted
+from forestall.domain.errors import AgentError
+from forestall.domain.evidence import Status
+from forestall.domain.recipe import Answer, Check, Content, PutFile, Recipe, RunPayload, SetKernel, verdict
+from forestall.domain.remediation import RemediationId
+
+
+def install(machine: Machine, name: RemediationId, recipe: Recipe, transcript: Path) -> Outcome:
+    """Do what the recipe says; once more where it was cut off."""
+    kept = kept_for(machine.directory, name)
+    transcript.unlink(missing_ok=True)
+    match recipe:
+        case RunPayload():
+            return _guarded(lambda: _run(machine, kept, recipe, transcript))
+        case PutFile():
+            return _guarded(lambda: files.install(machine, kept, recipe, transcript))
+        case SetKernel():
+            return _guarded(lambda: kernel.install(machine, kept, recipe))
+
+
+def detect(machine: Machine, name: RemediationId, recipe: Recipe) -> Answer:
+    """Look how the machine stands; what cannot be looked at is unknown (A2)."""
+    kept = kept_for(machine.directory, name)
+    try:
+        match recipe:
+            case RunPayload():
+                return _asked(machine, kept, recipe)
+            case PutFile():
+                return files.detect(machine, kept, recipe)
+            case SetKernel():
+                return kernel.detect(machine, recipe)
+    except (AgentError, OSError) as error:
+        return Answer(Status.UNKNOWN, _said(error))
+
+
+def undo(machine: Machine, name: RemediationId, recipe: Recipe, transcript: Path) -> Outcome:
+    """Take back what the recipe did, where it can be taken back."""
+    kept = kept_for(machine.directory, name)
+    transcript.unlink(missing_ok=True)
+    match recipe:
+        case RunPayload():
+            return _guarded(lambda: _taken_back(machine, kept, recipe, transcript))
+        case PutFile():
+            return _guarded(lambda: files.undo(machine, kept, recipe, transcript))
+        case SetKernel():
+            return _guarded(lambda: kernel.undo(machine, kept, recipe))
+
+
+def _guarded(work: Callable[[], Outcome]) -> Outcome:
+    try:
+        return work()
+    except (AgentError, OSError) as error:
+        return Outcome(False, _said(error))
+
+
+def _said(error: AgentError | OSError) -> str:
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+
+
+def _run(machine: Machine, kept: Kept, recipe: RunPayload, transcript: Path) -> Outcome:
+    payload_of(machine, recipe.payload)
+    kept.begin()
+    complaint = carry_out(machine, recipe.install, recipe.payload, transcript)
+    if complaint:
+        return Outcome(False, complaint)
+    kept.end()
+    answer = _asked(machine, kept, recipe)
+    return Outcome(answer.status in {Status.FIXED, Status.PENDING_RESTART}, answer.reason)
+
+
+def _taken_back(machine: Machine, kept: Kept, recipe: RunPayload, transcript: Path) -> Outcome:
+    if recipe.undo is None:
+        return Outcome(False, "this recipe cannot be taken back")
+    kept.begin()
+    complaint = carry_out(machine, recipe.undo, recipe.payload, transcript)
+    if complaint:
+        return Outcome(False, complaint)
+    kept.forget()
+    answer = _asked(machine, kept, recipe)
+    return Outcome(answer.status is Status.AFFECTED, answer.reason)
+
+
+def _asked(machine: Machine, kept: Kept, recipe: RunPayload) -> Answer:
+    if kept.unfinished.exists():
+        return Answer(Status.AFFECTED, "an installation was cut off")
+    return verdict([_answer(machine, check, recipe) for check in recipe.detect])
+
+
+def _answer(machine: Machine, check: Check, recipe: RunPayload) -> Answer:
+    if not isinstance(check, Content):
+        return ask(machine, check, recipe.payload)
+    try:
+        same = sha256_of(trusted(machine.root, check.path)) == check.sha256
+    except FileNotFoundError:
+        return Answer(Status.AFFECTED, f"{check.path} is not there")
+    if same:
+        return Answer(Status.FIXED, f"{check.path} is as it should be")
+    return Answer(Status.AFFECTED, f"{check.path} is another file")
