@@ -54,7 +54,7 @@ class CheckInQueue:
         """
         if len(self._waiting) >= self.most or self._bytes + size > MOST_BYTES:
             raise Full
-        reply = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(caller, size, reply))
         self._bytes += size
         if self._work is None:
