@@ -97,7 +97,7 @@ def test_an_inventory_report_touches_its_own_machine_alone(company: Company):
 def test_the_server_asks_for_an_inventory_when_its_hash_is_new(company: Company):
     device = company.machine()
     with company.database.begin() as con:
-        known = inventories.reported_hash(con, device)
+        known = inventories.reported_hashes(con, [device])[device]
     ask = protocol.CheckIn("0.1", "boot", 1, "0" * 64, [])
     same = protocol.CheckIn("0.1", "boot", 1, known, [])
     assert company.desk.check_in(device, ask, company.now).send_inventory

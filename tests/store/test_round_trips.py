@@ -140,10 +140,10 @@ def test_a_machine_is_given_the_orders_that_hold(database: Database):
             if name != "not-offered":
                 records.mark(con, campaign.id, "offered_at", [d1], START + HOUR)
         records.mark(con, CampaignId("recalled"), "recalled_at", [d1], START)
-        assert [(campaign.id, at) for campaign, at in campaigns.ordered(con, d1, START + HOUR)] == [
+        assert [(campaign.id, at) for campaign, at in campaigns.ordered(con, [d1], START + HOUR)[d1]] == [
             ("open", START + HOUR)
         ]
-        assert campaigns.ordered(con, DeviceId("d2"), START + HOUR) == []
+        assert campaigns.ordered(con, [DeviceId("d2")], START + HOUR) == {}
 
 
 def test_every_rating_is_kept_and_the_newest_counts(database: Database):

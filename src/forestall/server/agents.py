@@ -1,22 +1,21 @@
 """What the server does when an agent speaks: enrol it, hear it, keep its inventory, hand out its orders (P5)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from forestall import protocol
-from forestall.domain.brakes import force_at
 from forestall.domain.device import DeviceId
 from forestall.domain.events import Event, EventKind
 from forestall.domain.evidence import Evidence, Status, Witness
 from forestall.domain.inventory import Inventory, Package, PackageState, hash_of
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
-from forestall.server.publishing import ordered
+from forestall.server.check_ins import Caller, Reply, answer, hear
 from forestall.store import campaigns, devices, enrolment, evidence, inventories, ledger, records
 from forestall.store.database import Connection, Database
 from forestall.store.devices import Contact
-from forestall.store.evidence import Attempts, Observation
+from forestall.store.evidence import Observation
 from forestall.trust.metadata import version_of
 from forestall.trust.repository import Repository
 from forestall.trust.roles import Role
@@ -51,29 +50,17 @@ class AgentDesk:
         return protocol.EnrolAnswer(device=device.id, secret=secret, root=root)
 
     def check_in(self, device: DeviceId, message: protocol.CheckIn, now: datetime) -> protocol.CheckInAnswer:
-        """Hear a machine: its word on each order, whether its packages changed; answer with the names of its orders."""
+        """Hear one machine whose identity is known."""
         with self.database.begin() as con:
-            devices.heard(
-                con, [Contact(device, now, message.agent_version, message.boot_id, message.sequence)]
-            )
-            said = {CampaignId(state.campaign): _observation(device, state, now) for state in message.states}
-            for campaign in sorted(said):
-                evidence.take(con, campaign, [said[campaign]], now)
-            # What a restored backup says may have been taken back since (A12).
-            running = [] if ledger.unreplayed(con) else campaigns.ordered(con, device, now)
-            running = [each for each in running if ordered(each[0])]
-            fleet = sum(devices.sites(con).values()) if running else 0
-            known = inventories.reported_hash(con, device)
-        return protocol.CheckInAnswer(
-            server_time=now,
-            send_inventory=known != message.inventory_sha256,
-            next_check_seconds=int(self.policy.check_every.total_seconds()),
-            published=version_of(self.repository.newest(Role.TIMESTAMP)) if self.repository else 0,
-            hints=[
-                protocol.OrderHint(campaign.id, offered_at, force_at(campaign, device, fleet, self.policy))
-                for campaign, offered_at in running
-            ],
-        )
+            return answer(con, {device: message}, now, self.policy, self._published())[device]
+
+    def hear(self, callers: Sequence[Caller], now: datetime) -> list[Reply]:
+        """Hear many machines in one transaction: their word on each order, whether their packages changed."""
+        with self.database.begin() as con:
+            return hear(con, callers, now, self.policy, self._published())
+
+    def _published(self) -> int:
+        return version_of(self.repository.newest(Role.TIMESTAMP)) if self.repository else 0
 
     def take_inventory(self, device: DeviceId, report: protocol.InventoryReport, now: datetime) -> None:
         """Keep a machine's packages, and compare them with every campaign that is open."""
@@ -87,20 +74,16 @@ def compare(con: Connection, machines: Iterable[DeviceId], now: datetime) -> Non
     """Compare machines' inventories with the open campaigns: the affected are taken in, the others' words noted."""
     wanted = list(machines)
     affected: dict[CampaignId, dict[DeviceId, Status]] = {}
+    said: dict[CampaignId, list[Observation]] = {}
     for campaign in campaigns.active(con):
         found = inventories.standing_of(con, campaign.remediation, wanted)
-        said = [
+        said[campaign.id] = [
             Observation(device, Evidence(Witness.INVENTORY, status, now)) for device, status in found.items()
         ]
-        evidence.take(con, campaign.id, said, now)
         affected[campaign.id] = {d: s for d, s in found.items() if s is Status.AFFECTED}
+    evidence.take_all(con, said, now)
     for name, lacking in affected.items():
         records.enlist(con, name, lacking, now)
-
-
-def _observation(device: DeviceId, state: protocol.OrderState, now: datetime) -> Observation:
-    word = Evidence(Witness.AGENT, Status(state.status), now, state.detail)
-    return Observation(device, word, Attempts(state.failures, state.forced, state.forcing))
 
 
 def _package(entry: protocol.PackageEntry) -> Package:

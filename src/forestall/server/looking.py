@@ -162,8 +162,8 @@ def _keep(con: Connection, name: CampaignId, seen: Mapping[DeviceId, Seen], now:
         for device, each in answered.items()
         if each.status is not None
     ]
-    evidence.take(con, name, observations, now)
     devices.seen(con, list(answered), now)
+    evidence.take(con, name, observations, now)
 
 
 def _receipt(seen: Seen | None, alarm: str, now: datetime) -> Receipt:

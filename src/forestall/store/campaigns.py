@@ -1,9 +1,11 @@
 """The campaigns themselves: guideline, phase and dates."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, Select, exists, or_, select
+from sqlalchemy import Connection, Row, Select, exists, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from forestall.domain.campaign import Campaign, Kind, Phase
@@ -69,18 +71,19 @@ def contained(con: Connection, pack: CampaignId) -> list[Campaign]:
     return _read(con, statement.order_by(table.c.id).with_for_update(key_share=True))
 
 
-def ordered(con: Connection, device: DeviceId, now: datetime) -> list[tuple[Campaign, datetime]]:
-    """Read the campaigns that order something of a machine now, each with the instant it was offered.
+def ordered(
+    con: Connection, devices: Sequence[DeviceId], now: datetime
+) -> dict[DeviceId, list[tuple[Campaign, datetime]]]:
+    """Read the campaigns that order something of machines now, each with the instant it was offered.
 
     A halted campaign orders nothing (A7), nor does one that exempts the machine (A1): an order that is missing from
-    the answer is dropped by the agent.
+    the answer is dropped by the agent. Machines without an order are left out.
     """
-    offered = record.c.offered_at.label("offered")
     statement = (
-        select(table, offered)
-        .join(record, record.c.campaign == table.c.id)
+        select(record.c.device, record.c.campaign, record.c.offered_at)
+        .join(table, record.c.campaign == table.c.id)
         .where(
-            record.c.device == device,
+            record.c.device == func.any(list(devices)),
             table.c.phase.not_in(_ENDED),
             record.c.offered_at.is_not(None),
             record.c.recalled_at.is_(None),
@@ -89,7 +92,19 @@ def ordered(con: Connection, device: DeviceId, now: datetime) -> list[tuple[Camp
         )
         .order_by(table.c.handed_over_at, table.c.id)
     )
-    return [(_campaign(row), row.offered) for row in con.execute(statement)]
+    offers = con.execute(statement).all()
+    # A campaign is read once, however many machines it orders something of.
+    known = {each.id: each for each in some(con, {CampaignId(row.campaign) for row in offers})}
+    found = defaultdict[DeviceId, list[tuple[Campaign, datetime]]](list)
+    for row in offers:
+        found[DeviceId(row.device)].append((known[CampaignId(row.campaign)], row.offered_at))
+    return dict(found)
+
+
+def some(con: Connection, names: Iterable[CampaignId]) -> list[Campaign]:
+    """Read some campaigns."""
+    wanted = list(names)
+    return _read(con, select(table).where(table.c.id == func.any(wanted))) if wanted else []
 
 
 def _read(con: Connection, statement: Select[tuple[object, ...]]) -> list[Campaign]:

@@ -9,11 +9,21 @@ from sqlalchemy import Connection, Row, Select, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from forestall.domain.device import Device, DeviceId, SiteId
-from forestall.store.bulk import staged
+from forestall.store.bulk import driver, staged
 from forestall.store.tables import device as table
 
 _FIELDS = tuple(field.name for field in fields(Device))
 _KNOWN = [table.c[name] for name in _FIELDS]
+
+# Arrays and no stage: this runs many times a second, and a table made and dropped each time costs more than it saves.
+_HEARD = """
+UPDATE device AS d SET
+    seen_at = greatest(d.seen_at, said.at), heard_at = greatest(d.heard_at, said.at),
+    agent_version = said.agent_version, boot_id = said.boot_id, sequence = said.sequence
+FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::bigint[])
+     AS said (device, at, agent_version, boot_id, sequence)
+WHERE d.id = said.device
+"""
 
 
 class Contact(NamedTuple):
@@ -32,7 +42,7 @@ def save(con: Connection, devices: Iterable[Device]) -> None:
     Never an earlier sighting, and protection stays: taking it away is `protect`'s, and needs two people (A9).
     """
     with staged(con, _KNOWN, (_row(each) for each in devices)) as stage:
-        statement = insert(table).from_select(_FIELDS, select(stage))
+        statement = insert(table).from_select(_FIELDS, select(stage).order_by(stage.c.id))
         kept = {
             "seen_at": func.greatest(table.c.seen_at, statement.excluded.seen_at),
             "protected": or_(table.c.protected, statement.excluded.protected),
@@ -81,6 +91,7 @@ def sites(con: Connection) -> dict[SiteId, int]:
 
 def seen(con: Connection, devices: Sequence[DeviceId], at: datetime) -> None:
     """Note that the network saw machines."""
+    _lock(con, devices)
     latest = func.greatest(table.c.seen_at, at)
     con.execute(update(table).where(table.c.id == func.any(list(devices))).values(seen_at=latest))
 
@@ -102,19 +113,15 @@ def sites_of(con: Connection, devices: Iterable[DeviceId]) -> dict[DeviceId, Sit
 def heard(con: Connection, contacts: Sequence[Contact]) -> None:
     """Note check-ins, all in one statement; of several of one machine the newest counts."""
     newest = {contact.device: contact for contact in sorted(contacts, key=lambda contact: contact.at)}
-    like = (table.c.id, table.c.heard_at, table.c.agent_version, table.c.boot_id, table.c.sequence)
-    with staged(con, like, newest.values()) as stage:
-        con.execute(
-            update(table)
-            .where(table.c.id == stage.c.id)
-            .values(
-                seen_at=func.greatest(table.c.seen_at, stage.c.heard_at),
-                heard_at=func.greatest(table.c.heard_at, stage.c.heard_at),
-                agent_version=stage.c.agent_version,
-                boot_id=stage.c.boot_id,
-                sequence=stage.c.sequence,
-            )
-        )
+    if newest:
+        _lock(con, list(newest))
+        driver(con).execute(_HEARD, [list(column) for column in zip(*newest.values(), strict=True)])
+
+
+def _lock(con: Connection, devices: Sequence[DeviceId]) -> None:
+    """Lock rows in the order of their ids: writers of many machines wait for each other, and never in a circle."""
+    wanted = select(table.c.id).where(table.c.id == func.any(list(devices))).order_by(table.c.id)
+    con.execute(wanted.with_for_update(key_share=True))
 
 
 def _row(device: Device) -> tuple[object, ...]:

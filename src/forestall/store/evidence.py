@@ -1,7 +1,7 @@
 """What witnesses say of machines: records change by the domain's rules, and every changed word is kept."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -41,19 +41,32 @@ def take(
     con: Connection, campaign: CampaignId, observations: Iterable[Observation], now: datetime
 ) -> list[Changed]:
     """Take in observations of one campaign's machines; those of machines that are not in it change nothing."""
-    by_device = defaultdict[DeviceId, list[Observation]](list)
-    for observation in observations:
-        by_device[observation.device].append(observation)
-    changes: dict[DeviceId, Callable[[Record], Record]] = {
-        device: partial(_after, said=said) for device, said in by_device.items()
-    }
-    changed = records.revise(con, campaign, changes)
-    words = [word for pair in changed for word in _words(pair, by_device[pair.after.device])]
-    records.remember(con, campaign, words)
-    events = [
-        event for pair in changed for event in _events(campaign, pair, by_device[pair.after.device], now)
-    ]
-    ledger.append(con, events, now)
+    return take_all(con, {campaign: observations}, now)
+
+
+def take_all(
+    con: Connection, said: Mapping[CampaignId, Iterable[Observation]], now: datetime
+) -> list[Changed]:
+    """Take in observations of many campaigns' machines.
+
+    Records are locked by campaign and machine, and the ledger after all of them: whoever holds the chain waits for no
+    record. Its entries stand by machine, then campaign, as if the machines had spoken one after the other.
+    """
+    changed: list[Changed] = []
+    events: list[Event] = []
+    for campaign in sorted(said):
+        by_device = defaultdict[DeviceId, list[Observation]](list)
+        for observation in said[campaign]:
+            by_device[observation.device].append(observation)
+        changes: dict[DeviceId, Callable[[Record], Record]] = {
+            device: partial(_after, said=words) for device, words in by_device.items()
+        }
+        pairs = records.revise(con, campaign, changes)
+        spoken = [(pair, by_device[pair.after.device]) for pair in pairs]
+        records.remember(con, campaign, [word for pair, words in spoken for word in _words(pair, words)])
+        events += [event for pair, words in spoken for event in _events(campaign, pair, words, now)]
+        changed += pairs
+    ledger.append(con, sorted(events, key=lambda event: (event.subject, event.campaign)), now)
     return changed
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from hashlib import sha256
 
 import msgspec
-from sqlalchemy import Column, Connection, Text, select, text
+from sqlalchemy import Column, Connection, Text, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from forestall.domain.device import DeviceId
@@ -126,10 +126,11 @@ def _version_ids(con: Connection, found: Inventory) -> dict[tuple[str, str], int
         }
 
 
-def reported_hash(con: Connection, device: DeviceId) -> str:
-    """Say by which hash a machine's inventory is known; empty where there is none."""
-    statement = select(device_inventory.c.sha256).where(device_inventory.c.device == device)
-    return con.execute(statement).scalar() or ""
+def reported_hashes(con: Connection, devices: Sequence[DeviceId]) -> dict[DeviceId, str]:
+    """Say by which hash each machine's inventory is known; machines without one are left out."""
+    named = device_inventory.c.device == func.any(list(devices))
+    statement = select(device_inventory.c.device, device_inventory.c.sha256).where(named)
+    return {DeviceId(device): known for device, known in con.execute(statement)}
 
 
 def get(con: Connection, device: DeviceId) -> Inventory | None:

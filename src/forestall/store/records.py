@@ -152,6 +152,12 @@ def off(con: Connection) -> list[tuple[CampaignId, DeviceId]]:
     return [(CampaignId(row[0]), DeviceId(row[1])) for row in rows]
 
 
+def memberships(con: Connection, devices: Sequence[DeviceId]) -> set[tuple[CampaignId, DeviceId]]:
+    """Say which of some machines are in which campaigns."""
+    rows = driver(con).execute("SELECT campaign, device FROM record WHERE device = ANY(%s)", (list(devices),))
+    return {(CampaignId(campaign), DeviceId(device)) for campaign, device in rows}
+
+
 def campaigns_of(con: Connection, device: DeviceId) -> list[CampaignId]:
     """List the campaigns that a machine is in."""
     rows = driver(con).execute("SELECT campaign FROM record WHERE device = %s ORDER BY campaign", (device,))

@@ -16,6 +16,8 @@ from forestall import protocol
 from forestall.clock import utc_now
 from forestall.domain.device import DeviceId
 from forestall.server.agents import AgentDesk
+from forestall.server.check_ins import Caller, Unheard
+from forestall.web.check_in_queue import CheckInQueue, Full
 
 _T = TypeVar("_T")
 
@@ -23,13 +25,23 @@ _T = TypeVar("_T")
 class _Refused(Exception):  # noqa: N818 - not an error of ours: an answer
     """The request gets this answer and nothing else happens."""
 
-    def __init__(self, status: int, title: str, detail: str) -> None:
+    def __init__(self, status: int, title: str, detail: str, retry_after: str = "") -> None:
         super().__init__(title)
         self.problem = protocol.Problem(title=title, detail=detail, status=status)
+        self.headers = {"Retry-After": retry_after} if retry_after else {}
+
+
+def _stranger() -> _Refused:
+    return _Refused(401, "Who is there?", "Enrol first: forestall-agent enrol --server URL --token TOKEN")
+
+
+def _busy() -> _Refused:
+    return _Refused(503, "Busy", "Too many speak at once, or this machine twice; come again later", "30")
 
 
 def agent_routes(desk: AgentDesk) -> list[Route]:
-    """Make the routes; all work on the database happens in threads."""
+    """Make the routes; all work on the database happens in threads, check-ins many to a commit."""
+    queue = CheckInQueue(lambda callers: desk.hear(callers, utc_now()))
 
     async def enrol(request: Request) -> Response:
         message = _parse(await _body(request), protocol.EnrolRequest)
@@ -39,9 +51,18 @@ def agent_routes(desk: AgentDesk) -> list[Route]:
         return _answer(answer)
 
     async def check_in(request: Request) -> Response:
-        device = await _identify(request, desk)
-        message = _parse(await _body(request), protocol.CheckIn)
-        return _answer(await asyncio.to_thread(desk.check_in, device, message, utc_now()))
+        device, secret = _claim(request)
+        body = await _body(request)
+        caller = Caller(device, secret, _parse(body, protocol.CheckIn))
+        try:
+            reply = await queue.put(caller, len(body))
+        except Full:
+            raise _busy() from None
+        if reply is Unheard.STRANGER:
+            raise _stranger()
+        if isinstance(reply, Unheard):
+            raise _busy()
+        return _answer(reply)
 
     async def inventory(request: Request) -> Response:
         device = await _identify(request, desk)
@@ -65,7 +86,9 @@ def _guarded(handler: _Handler) -> _Handler:
             return await handler(request)
         except _Refused as refused:
             body = msgspec.json.encode(refused.problem)
-            return Response(body, refused.problem.status, media_type="application/problem+json")
+            return Response(
+                body, refused.problem.status, refused.headers, media_type="application/problem+json"
+            )
 
     return guarded
 
@@ -87,14 +110,20 @@ def _parse(body: bytes, shape: type[_T]) -> _T:
         raise _Refused(400, "Not a message of this protocol", str(error)[:300]) from error
 
 
-async def _identify(request: Request, desk: AgentDesk) -> DeviceId:
+def _claim(request: Request) -> tuple[DeviceId, str]:
+    """Read which machine the request says it is of, and the secret that shows it."""
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     name, _, secret = credential.partition(":")
-    if scheme.lower() == "bearer" and name and secret and len(credential) <= 512:
-        device = await asyncio.to_thread(desk.identify, name, secret)
-        if device is not None:
-            return device
-    raise _Refused(401, "Who is there?", "Enrol first: forestall-agent enrol --server URL --token TOKEN")
+    if scheme.lower() == "bearer" and name and secret and len(credential) <= 512 and name.isprintable():
+        return DeviceId(name), secret
+    raise _stranger()
+
+
+async def _identify(request: Request, desk: AgentDesk) -> DeviceId:
+    device = await asyncio.to_thread(desk.identify, *_claim(request))
+    if device is None:
+        raise _stranger()
+    return device
 
 
 def _answer(message: msgspec.Struct) -> Response:
