@@ -210,18 +210,18 @@ def orm_application(url: str) -> Iterator[Starlette]:
         now = utc_now()
         record, running = kinds["record"], kinds["campaign"]
         with Session(engine) as session, session.begin():
-            kept = session.get(kinds["device_secret"], name)
-            if kept is None or not hmac.compare_digest(kept.sha256, sha256(secret.encode()).digest()):
+            kept = session.get_one(kinds["device_secret"], name)
+            if not hmac.compare_digest(kept.sha256, sha256(secret.encode()).digest()):
                 raise SystemExit("a stranger in the benchmark")
-            device = session.get(kinds["device"], name)
+            device = session.get_one(kinds["device"], name)
             device.heard_at = device.seen_at = now
             device.sequence, device.boot_id = message.sequence, message.boot_id
             for state in message.states:
-                about = session.get(record, (state.campaign, name))
+                about = session.get_one(record, (state.campaign, name))
                 about.agent_status, about.agent_at = state.status, now
             of_it = select(running, record).join(record, record.campaign == running.id)
             offers = session.execute(of_it.where(record.device == name, record.offered_at.is_not(None))).all()
-            inventory = session.get(kinds["device_inventory"], name)
+            inventory = session.get_one(kinds["device_inventory"], name)
             hints = [protocol.OrderHint(c.id, r.offered_at, c.deadline_at) for c, r in offers]
             other = inventory.sha256 != message.inventory_sha256
         return protocol.CheckInAnswer(now, other, 14_400, 0, hints)
