@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from laboratory import break_glass, door, host, one_machine, power_cut, probing, unmanaged
+from laboratory import break_glass, door, host, installers, one_machine, power_cut, probing, unmanaged
 from laboratory.host import LabError
 from laboratory.timeline import Timeline
 
@@ -25,6 +25,7 @@ _STORIES = {
     "unmanaged": unmanaged.tell_story,
     "break-glass": break_glass.tell_story,
     "door": door.tell_story,
+    "installers": installers.tell_story,
     "probing": probing.tell_story,
 }
 
@@ -50,6 +51,9 @@ def _options() -> argparse.Namespace:
     )
     commands.add_parser("door", help="FreeRADIUS asks who may come in; sessions are ended there")
     commands.add_parser("probing", help="probes against real services, unpatched, half patched and patched")
+    commands.add_parser(
+        "installers", help="rpm and dnf, unattended-upgrades silenced and given back, a kernel's setting"
+    )
     cut = commands.add_parser("power-cut", help="dpkg killed at random moments, repaired each time")
     cut.add_argument("--rounds", type=int, default=10)
     cut.add_argument("--seed", type=int, default=1)

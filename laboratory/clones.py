@@ -1,6 +1,7 @@
 """Debian machines: one base from the main archive, kept as a tar; each machine is an overlay of a few kB on it."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,3 +72,20 @@ def set_sources(root: Path, *lines: str) -> None:
     for path in (root / "etc/apt/sources.list.d").iterdir():
         path.unlink()
     (root / "etc/apt/sources.list").write_text("".join(f"{line}\n" for line in lines))
+
+
+def open_to(root: Path, archive: Archive, *lines: str) -> None:
+    """Let a machine's apt reach the real archive, over the host's own network."""
+    for name in ("resolv.conf", "hosts"):
+        shutil.copy(f"/etc/{name}", root / "etc" / name)
+    (root / "etc/apt/apt.conf.d/00host").write_text("".join(f"{line}\n" for line in archive.options))
+    set_sources(root, *lines)
+
+
+def install(root: Path, archive: Archive, packages: Sequence[str]) -> None:
+    """Give a machine packages of the main archive that the base has not."""
+    open_to(root, archive, f"deb {archive.main} {CODENAME} main")
+    apt = ("chroot", root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y")
+    run(*apt, "update")
+    run(*apt, "install", "--no-install-recommends", *packages, limit=900)
+    (root / "etc/apt/apt.conf.d/00host").unlink()

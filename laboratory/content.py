@@ -13,7 +13,7 @@ from pathlib import Path
 
 from forestall.agent.installers.apt import read_plan
 from forestall.clock import utc_now
-from laboratory.clones import set_sources
+from laboratory import clones
 from laboratory.host import CODENAME, Archive, LabError, run, start
 from laboratory.network import Port
 
@@ -50,12 +50,8 @@ class Pending:
 
 def fetch_pending(root: Path, archive: Archive, pool: Path) -> list[Pending]:
     """Let a clone find in the real archive what it lacks, and keep the packages."""
-    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
-    shutil.copy("/etc/hosts", root / "etc/hosts")
-    (root / "etc/apt/apt.conf.d/00host").write_text("".join(f"{line}\n" for line in archive.options))
-    set_sources(
-        root, f"deb {archive.main} {CODENAME} main", f"deb {archive.security} {CODENAME}-security main"
-    )
+    main = f"deb {archive.main} {CODENAME} main"
+    clones.open_to(root, archive, main, f"deb {archive.security} {CODENAME}-security main")
     apt = ("chroot", root, "apt-get", "-q", "-y")
     run(*apt, "update")
     plan = read_plan(run(*apt, "--simulate", "dist-upgrade"))
@@ -137,7 +133,7 @@ def point_at_store(root: Path, public_key: bytes, address: str) -> None:
     """Make the content store the machine's one channel (P5.5)."""
     (root / _KEYRING).parent.mkdir(parents=True, exist_ok=True)
     (root / _KEYRING).write_bytes(public_key)
-    set_sources(root, f"deb [signed-by=/{_KEYRING}] http://{address}/ ./")
+    clones.set_sources(root, f"deb [signed-by=/{_KEYRING}] http://{address}/ ./")
 
 
 def _deb(path: Path) -> Deb:

@@ -76,7 +76,7 @@ def download(rpm: Rpm, pins: Sequence[str]) -> Outcome:
     refusal = _refusal(rpm, "upgrade", pins)
     if refusal is not None:
         return refusal
-    ran = _dnf(rpm, ("upgrade", "--downloadonly", "--", *pins), _DOWNLOAD_LIMIT)
+    ran = _dnf(rpm, ("upgrade", "--assumeyes", "--downloadonly", "--", *pins), _DOWNLOAD_LIMIT)
     if ran.status != 0:
         return Outcome(False, f"dnf cannot download: {_complaint(ran)}")
     return Outcome(True, f"downloaded {listed(pins)}")
@@ -167,8 +167,7 @@ def _dnf(rpm: Rpm, arguments: Sequence[str], limit: timedelta, transcript: Path 
 
 def _complaint(ran: Ran) -> str:
     lines = [line.strip() for line in printable(f"{ran.output}\n{ran.errors}", 20_000).splitlines()]
-    lines = [line for line in lines if line]
-    errors = [place for place, line in enumerate(lines) if line.startswith(("Error", "Problem"))]
-    return (
-        " ".join(lines[errors[0] :] if errors else lines[-2:])[:600] or f"status {ran.status}, without a word"
-    )
+    lines = [line for line in lines if line and not line.startswith("Last metadata")]
+    # The line above an error often is the one that says what it is about.
+    first = next((place for place, line in enumerate(lines) if line.startswith("Error")), len(lines) - 1)
+    return " ".join(lines[max(0, first - 1) :])[:600] or f"status {ran.status}, without a word"
