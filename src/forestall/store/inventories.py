@@ -39,15 +39,19 @@ WITH wanted AS (
                 WHEN bool_or(w.status = 'unknown') THEN 'unknown' ELSE 'fixed' END AS status
     FROM wanted AS w JOIN inventory AS i
       ON i.release = w.release AND (w.id = ANY (i.installed) OR w.id = ANY (i.broken))
+    WHERE CAST(:devices AS text[]) IS NULL
+       OR i.id IN (SELECT inventory FROM device_inventory WHERE device = ANY (CAST(:devices AS text[])))
     GROUP BY w.remediation, i.id
 )
 """
-"""How each distinct set of packages stands to each staged remediation; sets without the source do not appear."""
+"""How each distinct set of packages stands to each staged remediation, or only the sets of some machines; sets without
+the source do not appear."""
 
 _COUNTS = text(
     f"""{_STANDING}
 SELECT s.remediation, count(*) FROM standing AS s JOIN device_inventory AS d USING (inventory)
-WHERE s.status = 'affected' AND (CAST(:device AS text) IS NULL OR d.device = :device) GROUP BY s.remediation
+WHERE s.status = 'affected' AND (CAST(:devices AS text[]) IS NULL OR d.device = ANY (CAST(:devices AS text[])))
+GROUP BY s.remediation
 """  # noqa: S608 - constants only
 )
 
@@ -152,7 +156,8 @@ def affected_counts(
 ) -> dict[RemediationId, int]:
     """Count, for each update, the machines that lack it, or one of them; updates that nobody lacks are left out."""
     with staged(con, _STAGE, _stage_rows(remediations)):
-        return {RemediationId(name): count for name, count in con.execute(_COUNTS, {"device": device})}
+        asked = {"devices": None if device is None else [device]}
+        return {RemediationId(name): count for name, count in con.execute(_COUNTS, asked)}
 
 
 def standing_of(
