@@ -101,7 +101,7 @@ def make_rpm_machine(machine: Machine, directory: Path) -> RpmMachine:
     machine.inside(*gpg, "--armor", "--output", f"/{_KEY}", "--export")
     (root / "etc/yum.repos.d").mkdir(parents=True, exist_ok=True)
     (root / "etc/yum.repos.d/laboratory.repo").write_text(
-        f"[laboratory]\nname=laboratory\nbaseurl=file:///{_REPOSITORY}\ngpgkey=file:///{_KEY}\n"
+        f"[laboratory]\nname=laboratory\nbaseurl=file:///{_REPOSITORY}\ngpgcheck=0\ngpgkey=file:///{_KEY}\n"
     )
     (root / "etc/dnf").mkdir(exist_ok=True)
     (root / "etc/dnf/vars").mkdir(exist_ok=True)

@@ -193,19 +193,37 @@ def test_there_is_no_way_back_to_what_the_archive_has_no_more(rig: Rig, tmp_path
     rig.have("tool")
     assert apt.way_back(rig.debian, "tool", "0.9") == []
     assert apt.way_back(rig.debian, "other", "1.0") == []
+    rig.offer("half", "1.0", source="suite")
+    for name in ("half", "whole"):
+        rig.offer(name, "1.1", source="suite")
+    rig.have("half", "whole")
+    assert apt.way_back(rig.debian, "suite", "1.0") == []
     assert "finds no way back" in apt.undo(rig.debian, ["tool=0.9"], tmp_path / "log").detail
 
 
-def test_a_way_back_that_changes_more_is_refused(rig: Rig, tmp_path: Path) -> None:
+MORE = [
+    pytest.param({"Depends": "friend (= 1.0)"}, "no way back", id="another package would have to go back"),
+    pytest.param({"Depends": "helper"}, "would change helper", id="another package would have to come"),
+    pytest.param({"Conflicts": "friend"}, "no way back", id="another package would have to go"),
+]
+
+
+@pytest.mark.parametrize(("fields", "said"), MORE)
+def test_a_way_back_that_changes_more_is_refused(
+    rig: Rig, tmp_path: Path, fields: dict[str, str], said: str
+) -> None:
     """A7: what another campaign brought stays."""
-    rig.offer("tool", "1.0", fields={"Depends": "friend (= 1.0)"})
-    rig.offer("friend", "1.0")
-    rig.offer("tool", "1.1", fields={"Depends": "friend (= 1.1)"})
-    rig.offer("friend", "1.1")
+    rig.offer("tool", "1.0", fields=fields)
+    for name in ("tool", "friend"):
+        rig.offer(name, "1.1")
     rig.have("tool", "friend")
+    for name in ("friend", "helper"):
+        rig.offer(name, "1.0")
+    rig.apt("update")
     outcome = apt.undo(rig.debian, ["tool=1.0"], tmp_path / "log")
-    assert not outcome.done
+    assert (outcome.done, said in outcome.detail) == (False, True), outcome
     assert (rig.status_of("tool"), rig.status_of("friend")) == ("ii  1.1", "ii  1.1")
+    assert rig.status_of("helper") == ""
 
 
 @pytest.mark.parametrize(
