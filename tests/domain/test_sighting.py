@@ -179,8 +179,16 @@ def test_whatever_is_seen_in_whatever_order(sightings: list[Sighting], chance):
     assert len({machine.id for machine in merged.machines}) == len(merged.machines)
     certified = {each.certificate for each in sightings} - {""}
     assert {machine.id for machine in merged.machines if machine.managed} == certified
-    again = merge(sightings, {way_of(s): d for s, d in merged.taken.items()}, [LAPTOP, DESK])
-    assert [m.id for m in again.machines] == [m.id for m in merged.machines], "ids stay"
+
+
+@settings(max_examples=300)
+@given(st.lists(SOME, max_size=7))
+def test_ids_stay(sightings: list[Sighting]):
+    """As the store keeps them: of each way of being seen the newest."""
+    kept = {way_of(each): each for each in sorted(sightings, key=lambda each: each.seen_at)}.values()
+    first = merge(kept, {}, [LAPTOP, DESK])
+    again = merge(kept, {way_of(s): d for s, d in first.taken.items()}, [LAPTOP, DESK])
+    assert [m.id for m in again.machines] == [m.id for m in first.machines]
 
 
 def test_two_that_held_one_address_in_turn_never_share_an_id():
