@@ -164,7 +164,7 @@ def test_a_torn_state_is_set_aside_and_never_a_crash(
 def test_a_write_that_is_cut_off_leaves_the_old_state(tmp_path: Path) -> None:
     """R13: the new file stands beside the old one until it is whole and on disk."""
     state.save(tmp_path, State(sequence=1))
-    (tmp_path / "state.json.new").write_bytes(b'{"sequence": 2')
+    (tmp_path / ".state.json.new").write_bytes(b'{"sequence": 2')
     assert state.load(tmp_path)[0].sequence == 1
     state.save(tmp_path, State(sequence=3))
     assert state.load(tmp_path)[0].sequence == 3
@@ -174,7 +174,7 @@ def test_a_link_in_the_place_of_the_new_file_is_not_followed(tmp_path: Path) -> 
     """R38."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
-    (tmp_path / "state.json.new").symlink_to(victim)
+    (tmp_path / ".state.json.new").symlink_to(victim)
     with pytest.raises(OSError, match="symbolic links"):
         state.save(tmp_path, State())
     assert victim.read_text() == "precious"

@@ -10,7 +10,7 @@ from forestall.domain.device import DeviceId
 from forestall.domain.metrics import Standing
 from forestall.domain.policy import Policy
 from forestall.domain.remediation import RemediationId
-from forestall.server import operators, overview
+from forestall.server import check_ins, operators, overview
 from forestall.server.agents import AgentDesk
 from forestall.server.passes import run_pass
 from forestall.server.wiring import Installation
@@ -35,6 +35,14 @@ def report(
     return protocol.InventoryReport(
         release, [protocol.PackageEntry(f"lib{source}", version, "amd64", "installed", source, version)]
     )
+
+
+def answered(
+    database: Database, policy: Policy, device: DeviceId, message: protocol.CheckIn, now: datetime
+) -> protocol.CheckInAnswer:
+    """What one machine that is known to be itself is answered."""
+    with database.begin() as con:
+        return check_ins.answer(con, {device: message}, now, policy, published=0)[device]
 
 
 @dataclass
@@ -76,7 +84,7 @@ class Company:
     ) -> list[protocol.OrderHint]:
         states = [protocol.OrderState(campaign, 1, status, **said)] if campaign else []  # type: ignore[arg-type]
         message = protocol.CheckIn("0.1", "boot", 1, "0" * 64, states)
-        return self.desk.check_in(device, message, self.now).hints
+        return answered(self.database, self.policy, device, message, self.now).hints
 
     def turn(self, period: timedelta = MINUTE, observing: str = "") -> dict[str, int]:
         """Let time pass, then decide; what was ordered, by action."""

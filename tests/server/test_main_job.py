@@ -17,7 +17,7 @@ from forestall.server.explain import explain
 from forestall.server.overview import overview
 from forestall.server.triage import triage
 from forestall.store import campaigns, devices, inventories, ledger, records
-from server.company import FIXED, OPENSSL, Company, report
+from server.company import FIXED, OPENSSL, Company, answered, report
 
 PERIOD = 2 * HOUR
 
@@ -100,8 +100,8 @@ def test_the_server_asks_for_an_inventory_when_its_hash_is_new(company: Company)
         known = inventories.reported_hashes(con, [device])[device]
     ask = protocol.CheckIn("0.1", "boot", 1, "0" * 64, [])
     same = protocol.CheckIn("0.1", "boot", 1, known, [])
-    assert company.desk.check_in(device, ask, company.now).send_inventory
-    answer = company.desk.check_in(device, same, company.now)
+    assert answered(company.database, company.policy, device, ask, company.now).send_inventory
+    answer = answered(company.database, company.policy, device, same, company.now)
     assert not answer.send_inventory
     assert (answer.server_time, answer.next_check_seconds) == (company.now, 4 * 3600), "P5.3"
 

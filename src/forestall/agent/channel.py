@@ -13,7 +13,7 @@ from pathlib import Path
 from forestall.agent.debian import PACKAGE, Debian
 from forestall.agent.installers.outcome import Outcome, listed
 from forestall.agent.program import run
-from forestall.agent.state import write_whole
+from forestall.durable import write_whole
 
 COVERED = "etc/apt/apt.conf.d/52forestall-covered"
 """After unattended-upgrades' own file (50): lists of apt grow, nothing of the administrator's is overruled."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgspec
 
-from forestall.agent.state import write_whole
 from forestall.domain.errors import AgentError
+from forestall.durable import write_whole
 
 
 class Identity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

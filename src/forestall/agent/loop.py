@@ -16,7 +16,7 @@ from forestall.agent.client import NoAnswer, Server, server_at
 from forestall.agent.debian import Debian
 from forestall.agent.identity import Identity
 from forestall.agent.installers import apt
-from forestall.agent.installers.apt import Outcome
+from forestall.agent.installers.outcome import Outcome
 from forestall.agent.journal import Entry
 from forestall.agent.sight import Sight, look, packages_of, report_of, status_on
 from forestall.agent.state import Held, State

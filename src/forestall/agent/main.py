@@ -18,6 +18,7 @@ from forestall.agent.client import NoAnswer
 from forestall.agent.debian import debian_at, printable
 from forestall.agent.identity import Identity
 from forestall.agent.loop import Agent
+from forestall.agent.options import Json, Root, StateDir
 from forestall.agent.service import serve
 from forestall.clock import utc_now
 from forestall.domain.errors import AgentError, ForestallError, InputError
@@ -26,17 +27,6 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Keeps this Debian machine patched, as the server asks."
 )
 app.add_typer(tuf.app, name="tuf")
-
-Root = Annotated[
-    Path, typer.Option("--root", help="Debian root directory to serve.", envvar="FORESTALL_ROOT")
-]
-StateDir = Annotated[
-    Path | None,
-    typer.Option(
-        "--state", help="The agent's directory [ROOT/var/lib/forestall-agent].", envvar="FORESTALL_STATE"
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys.")]
 
 
 @app.command()

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from forestall.domain.errors import AgentError
+from forestall.durable import write_whole
 from forestall.protocol import OrderHint, OrderMessage
 
 
@@ -82,23 +83,6 @@ def load(directory: Path) -> tuple[State, str]:
 def save(directory: Path, state: State) -> None:
     """Replace the state file; after a power cut there is the old one or the new one, never half of either."""
     write_whole(directory / _FILE, msgspec.json.format(msgspec.json.encode(state)), 0o644)
-
-
-def write_whole(path: Path, content: bytes, mode: int) -> None:
-    """Write a file atomically and durably: temporary file, fsync, rename, fsync of the directory."""
-    temporary = path.with_name(f"{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "wb") as sink:
-        os.fchmod(descriptor, mode)
-        sink.write(content)
-        sink.flush()
-        os.fsync(descriptor)
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 @contextlib.contextmanager

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from forestall import protocol
 from forestall.agent.client import Server, server_at, tls_context
-from forestall.agent.state import write_whole
 from forestall.domain.errors import AgentError
+from forestall.durable import write_whole
 from forestall.trust.metadata import fingerprint, read_root
 from forestall.trust.verifier import Source, Trust
 

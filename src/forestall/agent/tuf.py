@@ -9,12 +9,11 @@ import typer
 
 from forestall.agent.client import tls_context
 from forestall.agent.debian import printable
+from forestall.agent.options import Json
 from forestall.clock import utc_now
 from forestall.domain.errors import InputError
 from forestall.trust import tuf_client
 from forestall.trust.verifier import Refusal
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys.")]
 
 app = typer.Typer(no_args_is_help=True, help="Verify any TUF repository, as the agent verifies its orders.")
 

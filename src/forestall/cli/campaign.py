@@ -37,15 +37,15 @@ def start(
         period = parse_duration(voluntary) if voluntary else None
         made = start_campaign(installation, update, period, by, utc_now(), testing=testing)
         repository = trust_place(installation.settings.directory).repository
-        papers = papers_in(repository, utc_now()) if repository.exists else None
-        approved = papers is not None and made.remediation in papers.approvals
     if json:
         print_json({"campaign": made.id, "phase": made.phase, "deadline_at": made.deadline_at})
-    elif made.deadline_at is None:
+        return
+    if made.deadline_at is None:
         print_line(f"{made.id} is handed over for testing. Next: forestall campaign distribute {made.id}")
     else:
         print_line(f"{made.id} runs; voluntary until {made.deadline_at:%Y-%m-%d %H:%M} UTC, then by force.")
-    if not json and not approved:
+    papers = papers_in(repository, utc_now()) if repository.exists else None
+    if papers is None or made.remediation not in papers.approvals:
         print_line(
             f"No machine obeys it before the update is approved: forestall keys approve {made.remediation}"
         )

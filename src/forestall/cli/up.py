@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,10 +20,13 @@ from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.errors import AgentError, StoreError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from starlette.routing import Route
 
     from forestall.server.loops import Outside
     from forestall.server.mail_settings import MailSettings
+    from forestall.server.overview import Overview
     from forestall.server.triage import TriageRow
     from forestall.server.trust_place import TrustPlace
     from forestall.server.wiring import Installation
@@ -62,17 +65,13 @@ def up(
 ) -> None:
     """Start Forestall: database, advisories, this machine's inventory, status page. Changes nothing here."""
     from forestall.clock import stopwatch, utc_now
-    from forestall.server.agents import AgentDesk
     from forestall.server.catalogue import load_bundle
     from forestall.server.loops import Clockwork, Watch
     from forestall.server.overview import overview
-    from forestall.server.settings import split_bind
     from forestall.server.triage import triage
     from forestall.server.trust_place import trust_place
     from forestall.server.wiring import opened
     from forestall.simulate.showcase import Showcase
-    from forestall.web.app import make_app
-    from forestall.web.serve import serving
 
     started = stopwatch()
     with ExitStack() as stack:
@@ -99,13 +98,7 @@ def up(
         if not once:
             watch.start()
             _start_sweeping(stack, installation)
-        address = split_bind(bind or installation.settings.bind)
-        app = make_app(
-            AgentDesk(database, policy, place.repository),
-            pages,
-            [*_behind_mails(installation), *_doors(installation)],
-        )
-        url = stack.enter_context(serving(app, *address))
+        url = stack.enter_context(_web(installation, place, pages, bind))
         _open_room(installation, stack, clockwork.wake)
         rows = triage(database, device=HERE)
         summary = Summary(len(rows), _worst(rows), url, round(stopwatch() - started, 1), trouble)
@@ -124,6 +117,23 @@ def _outside(installation: "Installation", place: "TrustPlace") -> "Outside":
 
     publisher = Publisher(installation.database, installation.policy, place.socket)
     return Outside(effects_of(installation), installation.enforcement, publisher.publish)
+
+
+def _web(
+    installation: "Installation",
+    place: "TrustPlace",
+    pages: "Mapping[str, Callable[[], Overview]]",
+    bind: str,
+) -> "AbstractContextManager[str]":
+    """Serve agents, people, and whoever else the settings connect; gives the address."""
+    from forestall.server.agents import AgentDesk
+    from forestall.server.settings import split_bind
+    from forestall.web.app import make_app
+    from forestall.web.serve import serving
+
+    desk = AgentDesk(installation.database, installation.policy, place.repository)
+    app = make_app(desk, pages, [*_behind_mails(installation), *_doors(installation)])
+    return serving(app, *split_bind(bind or installation.settings.bind))
 
 
 def _hand_over(installation: "Installation", mail: "MailSettings", stack: ExitStack, every: float) -> None:

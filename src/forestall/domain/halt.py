@@ -38,11 +38,12 @@ def _silent(record: Record, since: datetime, now: datetime, policy: Policy) -> b
         (record.forced_at, 2 * policy.check_every),
         (record.restart_ordered_at, 2 * policy.check_every),
     )
+    heard_at = record.heard_at
     return any(
-        at is not None and at >= since and now - at >= wait and not _within(record.heard_at, at, later=True)
+        at is not None and at >= since and now - at >= wait and (heard_at is None or heard_at <= at)
         for at, wait in waits
     )
 
 
-def _within(at: datetime | None, since: datetime, *, later: bool = False) -> bool:
-    return at is not None and (at > since if later else at >= since)
+def _within(at: datetime | None, since: datetime) -> bool:
+    return at is not None and at >= since

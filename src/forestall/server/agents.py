@@ -11,7 +11,7 @@ from forestall.domain.evidence import Evidence, Status, Witness
 from forestall.domain.inventory import Inventory, Package, PackageState, hash_of
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
-from forestall.server.check_ins import Caller, Reply, answer, hear
+from forestall.server.check_ins import Caller, Reply, hear
 from forestall.store import campaigns, devices, enrolment, evidence, inventories, ledger, records
 from forestall.store.database import Connection, Database
 from forestall.store.devices import Contact
@@ -48,11 +48,6 @@ class AgentDesk:
             ledger.append(con, [Event(EventKind.DEVICE_ENROLLED, "agent", device.id, body={**body})], now)
         root = self.repository.newest(Role.ROOT).decode() if self.repository else ""
         return protocol.EnrolAnswer(device=device.id, secret=secret, root=root)
-
-    def check_in(self, device: DeviceId, message: protocol.CheckIn, now: datetime) -> protocol.CheckInAnswer:
-        """Hear one machine whose identity is known."""
-        with self.database.begin() as con:
-            return answer(con, {device: message}, now, self.policy, self._published())[device]
 
     def hear(self, callers: Sequence[Caller], now: datetime) -> list[Reply]:
         """Hear many machines in one transaction: their word on each order, whether their packages changed."""

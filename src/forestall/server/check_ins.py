@@ -83,7 +83,7 @@ def answer(
     evidence.take_all(con, _observations(con, messages, now), now)
     # What a restored backup says may have been taken back since (A12).
     orders = {} if ledger.unreplayed(con) else campaigns.ordered(con, machines, now)
-    fleet = sum(devices.sites(con).values()) if orders else 0
+    fleet = devices.count(con) if orders else 0
     known = inventories.reported_hashes(con, machines)
     return {
         device: protocol.CheckInAnswer(

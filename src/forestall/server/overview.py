@@ -67,7 +67,7 @@ def overview(database: Database, now: datetime, policy: Policy) -> Overview:
     updates = triage(database)
     rows = campaign_rows(database, now, policy)
     with database.begin() as con:
-        machines = sum(devices.sites(con).values())
+        machines = devices.count(con)
         shown = devices.everything(con, limit=_SHOWN)
         states = feeds.states(con)
     return Overview(

@@ -98,7 +98,7 @@ def _approval(installation: Installation, name: str, voluntary: str, now: dateti
     release, source, version = parts_of(row.remediation)
     period = parse_duration(voluntary) if voluntary else policy.voluntary_period
     with installation.database.begin() as con:
-        fleet = sum(devices.sites(con).values())
+        fleet = devices.count(con)
     now = now.replace(microsecond=0)
     return RemediationDocument(
         product=PRODUCT,
@@ -116,7 +116,7 @@ def _declaration(installation: Installation, name: str, reason: str, now: dateti
     row = find_update(installation.database, name)
     release, source, version = parts_of(row.remediation)
     with installation.database.begin() as con:
-        fleet = sum(devices.sites(con).values())
+        fleet = devices.count(con)
     now = now.replace(microsecond=0)
     pace = wave_messages(pace_of(installation.policy, fleet, imminent=True))
     return ImminentDocument(PRODUCT, release, source, version, now, now, pace, reason)

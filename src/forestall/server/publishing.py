@@ -36,7 +36,7 @@ class Publisher:
         """
         with self.database.begin() as con:
             running = [campaign for campaign in campaigns.active(con) if ordered(campaign)]
-            fleet = sum(devices.sites(con).values())
+            fleet = devices.count(con)
         orders = tuple(order_document(campaign, fleet, now, self.policy) for campaign in running)
         refused = frozenset(ask(self.socket, Publish(orders)).refused)
         new = sorted(refused - self._refused, key=lambda each: each.campaign)

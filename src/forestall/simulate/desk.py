@@ -11,7 +11,7 @@ from forestall.domain.evidence import CLEAN, Evidence, Witness
 from forestall.domain.intent import concluded
 from forestall.domain.order import CampaignId, Order, Verb
 from forestall.domain.policy import MINUTE
-from forestall.domain.record import Outcome, Receipt, Record
+from forestall.domain.record import Outcome, Receipt, Record, after_attempts
 from forestall.simulate.machine import Answer, Handed, Report
 from forestall.simulate.memory import IntentKey, Key, Memory
 from forestall.simulate.server import Server
@@ -44,11 +44,8 @@ class Desk:
             if record is None:
                 continue
             heard = self.server.core.after_evidence(record, Evidence(Witness.AGENT, status, now))
-            since = heard.failing_since or now if failures else None
-            forcing_at = now if report.forcing == campaign else heard.forcing_at
-            heard = heard._replace(
-                heard_at=now, failures=failures, failing_since=since, forcing_at=forcing_at
-            )
+            forcing = report.forcing == campaign
+            heard = after_attempts(heard, failures, now, forced=False, forcing=forcing)._replace(heard_at=now)
             self.server.memory.put(key, heard, now)
             if failures > record.failures:
                 self.server.halt_if_failing(campaign)

@@ -83,6 +83,11 @@ def at(con: Connection, addresses: Sequence[str]) -> list[Device]:
     return _devices(con, select(*_KNOWN).where(table.c.addresses.overlap(list(addresses))))
 
 
+def count(con: Connection) -> int:
+    """Count the fleet."""
+    return con.execute(select(func.count()).select_from(table)).scalar_one()
+
+
 def sites(con: Connection) -> dict[SiteId, int]:
     """Count the machines at each site."""
     rows = con.execute(select(table.c.site, func.count()).group_by(table.c.site))

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 from securesystemslib.signer import CryptoSigner
 
 from forestall.domain.errors import InputError
+from forestall.durable import settle
 
 SUFFIX = ".pem"
 SHORTEST_PASSPHRASE = 12
@@ -47,6 +48,7 @@ def make_key(path: Path, passphrase: bytes) -> CryptoSigner:
         file.write(content)
         file.flush()
         os.fsync(descriptor)
+    settle(path.parent)
     return CryptoSigner(key)
 
 

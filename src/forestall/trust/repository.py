@@ -5,12 +5,12 @@ Metadata are named by version and targets by hash (consistent snapshots): a cach
 """
 
 import hashlib
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from forestall.domain.errors import InputError
+from forestall.durable import write_whole
 from forestall.trust.metadata import read_targets
 from forestall.trust.roles import Role
 
@@ -61,12 +61,12 @@ class Repository:
 
     def put_target(self, path: str, content: bytes) -> None:
         """Add a target; agents find it once metadata name it."""
-        write_whole(self._place_of(path, hashlib.sha256(content).hexdigest()), content)
+        _put(self._place_of(path, hashlib.sha256(content).hexdigest()), content)
 
     def put_metadata(self, role: Role, version: int, content: bytes) -> None:
         """Add a version of a role's metadata; in force once the timestamp leads to it."""
         name = "timestamp.json" if role is Role.TIMESTAMP else f"{version}.{role}.json"
-        write_whole(self._metadata / name, content)
+        _put(self._metadata / name, content)
 
     def prune(self) -> None:
         """Remove what no agent asks for any more: old online metadata, and orders that none of the rest names."""
@@ -103,12 +103,6 @@ def _names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()] if folder.is_dir() else []
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole: a reader, and a start after a power cut, sees the old one or the new one."""
+def _put(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    write_whole(path, content, 0o644)

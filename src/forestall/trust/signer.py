@@ -16,6 +16,7 @@ from forestall.domain.authority import Imminence, Objection, objections
 from forestall.domain.errors import InputError
 from forestall.domain.order import CampaignId, Verb
 from forestall.domain.policy import HOUR
+from forestall.durable import write_whole
 from forestall.trust.caps import Caps, Plan, most_in_an_hour, plan_of
 from forestall.trust.documents import OrderDocument, odd_names, read, signed_order_of, write
 from forestall.trust.metadata import (
@@ -28,7 +29,7 @@ from forestall.trust.metadata import (
     version_of,
 )
 from forestall.trust.papers import SHAPES, Papers, check_adoption, delegators, papers_in
-from forestall.trust.repository import Repository, write_whole
+from forestall.trust.repository import Repository
 from forestall.trust.roles import ONLINE, Role, order_path
 
 RENEW_AFTER = timedelta(hours=6)
@@ -176,7 +177,7 @@ class Signer:
         path = self.directory / _MEMORY
         content = msgspec.json.encode(self._memory)
         if not path.exists() or path.read_bytes() != content:
-            write_whole(path, content)
+            write_whole(path, content, 0o600)
 
     def _sign_orders(self, kept: Mapping[str, OrderDocument], now: datetime) -> None:
         newest = read_targets(self.repository.newest(Role.ORDERS)).signed

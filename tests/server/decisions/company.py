@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from domain.made import DAY, HOUR, MINUTE, POLICY, START
+from forestall import protocol
 from forestall.domain.action import Action
 from forestall.domain.advisory import Advisory, AdvisoryId, Catalogue, Product, ProductStatus
 from forestall.domain.campaign import Campaign
@@ -29,6 +30,7 @@ from forestall.store.database import Database
 from forestall.store.devices import Contact
 from forestall.store.evidence import Attempts, Observation
 from forestall.store.ratings import ThreeEs
+from server.company import answered
 
 OPENSSL, OPENSSL_LATER, CURL = "bookworm/openssl/3.0.2", "bookworm/openssl/3.0.9", "bookworm/curl/8.0-2"
 MANAGED = [DeviceId(f"m{n:02}") for n in range(12)]
@@ -218,3 +220,10 @@ def removed_after_the_deadline(
     world.see(name, machines, DEADLINE)
     live(installation, world, DEADLINE, DEADLINE + 14 * MINUTE, MINUTE)
     return DEADLINE + 14 * MINUTE
+
+
+def orders(installation: Installation, now: datetime) -> list[str]:
+    """What a managed machine's next check-in is answered."""
+    message = protocol.CheckIn(agent_version="1", boot_id="b", sequence=1, inventory_sha256="", states=[])
+    answer = answered(installation.database, installation.policy, MANAGED[0], message, now)
+    return [hint.campaign for hint in answer.hints]

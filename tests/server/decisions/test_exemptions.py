@@ -5,13 +5,11 @@ from datetime import timedelta
 import pytest
 
 from domain.made import DAY, HOUR, MINUTE, POLICY, START
-from forestall import protocol
 from forestall.domain.action import Action
 from forestall.domain.campaign import Step
 from forestall.domain.device import Device, DeviceId
 from forestall.domain.errors import InputError
 from forestall.domain.metrics import standing
-from forestall.server.agents import AgentDesk
 from forestall.server.approvals import approve
 from forestall.server.machines import Terms, ask_exemption, end_exemption, exemptions
 from forestall.server.operators import halt_campaign, move_campaign, resume_campaign
@@ -24,6 +22,7 @@ from server.decisions.company import (
     World,
     campaign,
     live,
+    orders,
     record_of,
     removed_after_the_deadline,
     turn,
@@ -131,13 +130,6 @@ def test_two_machines_of_one_name_are_told_apart(installation: Installation):
         devices.save(con, [Device(DeviceId("m98"), known.name, known.site, managed=True)])
     with pytest.raises(InputError, match=r"2 machines are called .* m00, m98"):
         ask_exemption(installation, "m00.example", name, WEEK, "aiko", NOW)
-
-
-def orders(installation: Installation, now) -> list[str]:
-    """What the machine's next check-in is answered."""
-    desk = AgentDesk(installation.database, installation.policy)
-    message = protocol.CheckIn(agent_version="1", boot_id="b", sequence=1, inventory_sha256="", states=[])
-    return [order.campaign for order in desk.check_in(MANAGED[0], message, now).hints]
 
 
 def test_a_machine_that_is_exempt_or_whose_campaign_is_halted_has_no_order(installation: Installation):

@@ -40,6 +40,7 @@ from server.decisions.company import (
     campaign,
     installed,
     live,
+    orders,
     rate,
     record_of,
     turn,
@@ -222,11 +223,9 @@ def test_until_its_replay_the_server_observes_and_releases_and_does_no_harm(site
     assert ordered.isdisjoint(harmful)
     assert site.world.of(Action.RELEASE) == REMOVED[:1]
     assert site.installation.watermark.observing(site.database) == RESTORED
-    desk = AgentDesk(site.database, site.installation.policy)
-    message = protocol.CheckIn(agent_version="1", boot_id="b", sequence=1, inventory_sha256="", states=[])
-    assert desk.check_in(MANAGED[0], message, now + 6 * HOUR).hints == []
+    assert orders(site.installation, now + 6 * HOUR) == []
     replay(site, now + 6 * HOUR)
-    assert [order.campaign for order in desk.check_in(MANAGED[0], message, now + 7 * HOUR).hints] != []
+    assert orders(site.installation, now + 7 * HOUR) != []
 
 
 def test_a_restored_server_lets_no_deadline_pass_and_halts_nothing(site: Site):

@@ -8,8 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from forestall.agent.debian import PACKAGE, Debian, printable
-from forestall.agent.installers.outcome import Outcome as Outcome  # noqa: PLC0414 - the agent's pass finds it here
-from forestall.agent.installers.outcome import listed
+from forestall.agent.installers.outcome import Outcome, listed
 from forestall.agent.inventory import dpkg
 from forestall.agent.program import Ran, run
 from forestall.domain.deb822 import source_of, stanzas

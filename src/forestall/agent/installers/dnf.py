@@ -12,9 +12,9 @@ from forestall.agent.inventory import rpm as packages
 from forestall.agent.inventory.rpm import nevra
 from forestall.agent.program import Ran, run
 from forestall.agent.rpm import NEVRA, Rpm
-from forestall.agent.state import write_whole
 from forestall.domain.inventory import Inventory, PackageState
 from forestall.domain.version import Order, compare_keys, rpm_key
+from forestall.durable import write_whole
 
 _OPTIONS = (
     "--setopt=best=True",  # not what it finds instead

@@ -3,13 +3,14 @@
 import stat
 from pathlib import Path
 
-from forestall.agent.installers.kept import Kept, put, settle
+from forestall.agent.installers.kept import Kept, put
 from forestall.agent.installers.outcome import Outcome
 from forestall.agent.installers.steps import Machine, ask, carry_out, payload_of
 from forestall.agent.trusted import sha256_of, trusted
 from forestall.domain.errors import AgentError
 from forestall.domain.evidence import Status
 from forestall.domain.recipe import Answer, PutFile
+from forestall.durable import settle
 
 
 def install(machine: Machine, kept: Kept, recipe: PutFile, transcript: Path) -> Outcome:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from forestall.agent.state import write_whole
 from forestall.domain.errors import AgentError
 from forestall.domain.remediation import RemediationId
+from forestall.durable import settle, write_whole
 
 
 class Before(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -100,12 +100,3 @@ def put(source: Path, place: Path, uid: int, gid: int, mode: int) -> None:
         os.fsync(descriptor)
     temporary.replace(place)
     settle(place.parent)
-
-
-def settle(folder: Path) -> None:
-    """Make what happened in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,9 +6,9 @@ from forestall.agent.installers.files import restore, target
 from forestall.agent.installers.kept import Kept
 from forestall.agent.installers.outcome import Outcome
 from forestall.agent.installers.steps import Machine
-from forestall.agent.state import write_whole
 from forestall.domain.evidence import Status
 from forestall.domain.recipe import Answer, SetKernel
+from forestall.durable import write_whole
 
 
 def install(machine: Machine, kept: Kept, recipe: SetKernel) -> Outcome:
