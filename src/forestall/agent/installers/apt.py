@@ -148,15 +148,27 @@ def repair(debian: Debian, transcript: Path) -> Outcome:
         debian.environment, (*debian.dpkg, *_DPKG_OPTIONS, "--configure", "-a"), _INSTALL_LIMIT, transcript
     )
     left, last = _broken(debian), configured
-    # What lost files must be unpacked again, and may need what the cut-off installation had not reached yet.
-    for again in (("--reinstall", "--", *dpkg.to_reinstall(debian)), ()):
-        if left:
-            heal = ("install", "--fix-broken", "--no-remove", *again)
-            last = _apt_get(debian, heal, _INSTALL_LIMIT, transcript)
-            left = _broken(debian)
+    if left:
+        last = _heal(debian, transcript)
+        left = _broken(debian)
     if left or (last is configured and configured.status != 0):
         return Outcome(False, f"cannot repair {listed(left) or 'the package list'}: {_complaint(last)}")
     return Outcome(True, f"repaired {listed(broken)}" if broken else "finished dpkg's own journal")
+
+
+def _heal(debian: Debian, transcript: Path) -> Ran:
+    """Unpack once more what lost files, together with what the cut-off installation had not reached yet.
+
+    apt takes neither alone: it calls the first unresolvable without the second, and configures what it should
+    unpack when it is only asked to mend dependencies.
+    """
+    lost = dpkg.to_reinstall(debian)
+    fixed = ("install", "--fix-broken", "--no-remove")
+    if lost:
+        missing = read_plan(_apt_get(debian, (*fixed, "--simulate"), _PLAN_LIMIT).output).changes
+        names = sorted({*lost, *(change.name for change in missing)})
+        _apt_get(debian, (*fixed, "--reinstall", "--", *names), _INSTALL_LIMIT, transcript)
+    return _apt_get(debian, fixed, _INSTALL_LIMIT, transcript)
 
 
 _DPKG_OPTIONS = ("--force-confdef", "--force-confold")
