@@ -19,7 +19,7 @@ from forestall.server.trust_place import trust_place
 from forestall.server.wiring import Installation
 from forestall.store import devices, ledger
 from forestall.trust.channel import Adopt, ask
-from forestall.trust.documents import ImminentDocument, RemediationDocument, wave_messages
+from forestall.trust.documents import ImminentDocument, RemediationDocument, remediation_of, wave_messages
 from forestall.trust.keys import Keys
 from forestall.trust.papers import SHAPES
 from forestall.trust.payloads import payload_of
@@ -57,14 +57,14 @@ def pack_papers(installation: Installation, folder: Path, wanted: Wanted, now: d
     if wanted.imminent and not wanted.reason.strip():
         raise InputError("Say why the threat is imminent: --reason (it is signed and shown)")
     recipes = _recipes(wanted.recipes)
-    for update in recipes.keys() - set(wanted.approve):
-        raise InputError(f"{update} has a recipe file, but is not among the updates to approve")
-    repository = trust_place(installation.settings.directory).repository
-    _check_payloads(recipes.values(), wanted.payloads, repository)
     papers: list[RemediationDocument | ImminentDocument] = [
         *(_approval(installation, name, wanted.voluntary, recipes, now) for name in wanted.approve),
         *(_declaration(installation, name, wanted.reason, now) for name in wanted.imminent),
     ]
+    for update in recipes.keys() - {remediation_of(paper) for paper in papers}:
+        raise InputError(f"{update} has a recipe file, but is not among the updates to approve")
+    repository = trust_place(installation.settings.directory).repository
+    _check_payloads(recipes.values(), wanted.payloads, repository)
     gone = [
         path(RemediationId(name)) for name in wanted.take_back for path in (remediation_path, imminent_path)
     ]
