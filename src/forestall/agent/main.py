@@ -15,17 +15,18 @@ import typer
 from forestall import protocol
 from forestall.agent import client, identity, show, texts, trust, tuf
 from forestall.agent.client import NoAnswer
-from forestall.agent.debian import debian_at, printable
+from forestall.agent.debian import printable
 from forestall.agent.identity import Identity
 from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
 from forestall.agent.options import Json, Root, StateDir
 from forestall.agent.service import serve
+from forestall.agent.system import system_at
 from forestall.clock import utc_now
 from forestall.domain.errors import AgentError, ForestallError, InputError
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Keeps this Debian machine patched, as the server asks."
+    no_args_is_help=True, add_completion=False, help="Keeps this machine patched, as the server asks."
 )
 app.add_typer(tuf.app, name="tuf")
 
@@ -143,7 +144,7 @@ def _directory(root: Path, state: Path | None) -> Path:
 def _agent(root: Path, state: Path | None) -> Agent:
     directory = _directory(root, state)
     identity.prepare(directory)
-    return Agent(directory, debian_at(root.resolve()), identity.load(directory))
+    return Agent(directory, system_at(root.resolve(), directory), identity.load(directory))
 
 
 def _host_name(given: str, root: Path) -> str:
