@@ -8,7 +8,6 @@ from pathlib import Path
 
 from forestall.agent import journal, orders, state
 from forestall.agent.debian import Debian
-from forestall.agent.identity import Identity
 from forestall.agent.journal import Entry
 from forestall.agent.sight import Sight, look, status_on
 from forestall.agent.state import Held, State
@@ -29,7 +28,6 @@ class Agent:
 
     directory: Path
     debian: Debian
-    identity: Identity
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], datetime] = utc_now
     spread: Callable[[], float] = _spread
