@@ -14,7 +14,6 @@ from laboratory.office import approval_for, paper_of
 from agent.company import START, Company, order
 from agent.rig import Rig
 from forestall.agent import channel, journal, state
-from forestall.agent.identity import Identity
 from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
 from forestall.domain.recipe import Payload

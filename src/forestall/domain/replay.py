@@ -15,6 +15,7 @@ from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.errors import InputError
 from forestall.domain.events import Entry, EventKind, JsonValue
 from forestall.domain.evidence import Evidence, Status, Witness
+from forestall.domain.identity import Void
 from forestall.domain.intent import Intent, intent_of
 from forestall.domain.order import CampaignId
 from forestall.domain.record import (
@@ -55,6 +56,9 @@ class Retold:
     answered: list[tuple[Intent, Receipt]] = field(default_factory=list[tuple[Intent, Receipt]])
     devices: dict[DeviceId, Device] = field(default_factory=dict[DeviceId, Device])
     protected: dict[DeviceId, bool] = field(default_factory=dict[DeviceId, bool])
+    voided: dict[DeviceId, tuple[Void, datetime]] = field(
+        default_factory=dict[DeviceId, tuple[Void, datetime]]
+    )
     decisions: list[Entry] = field(default_factory=list[Entry])
     """Ratings, requests and approvals."""
 
@@ -97,7 +101,7 @@ def _tell(story: Retold, entry: Entry) -> None:
         case EventKind.EXEMPTED:
             until = datetime.fromisoformat(str(body["until"]))
             story.changes[name][subject].append(partial(_after_exemption, until=until))
-        case EventKind.PROTECTED | EventKind.DEVICE_ENROLLED:
+        case EventKind.PROTECTED | EventKind.DEVICE_ENROLLED | EventKind.DEVICE_VOIDED:
             _tell_device(story, entry)
         case EventKind.INTENDED | EventKind.DONE | EventKind.REFUSED:
             _tell_intent(story, entry)
@@ -109,6 +113,8 @@ def _tell_device(story: Retold, entry: Entry) -> None:
     body, device = entry.event.body or {}, DeviceId(entry.event.subject)
     if entry.event.kind is EventKind.PROTECTED:
         story.protected[device] = bool(body["protected"])
+    elif entry.event.kind is EventKind.DEVICE_VOIDED:
+        story.voided[device] = Void(str(body["void"])), entry.at
     else:
         site = SiteId(str(body["site"]))
         story.devices[device] = Device(device, str(body["name"]), site, managed=True, seen_at=entry.at)
