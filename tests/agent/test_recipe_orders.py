@@ -52,8 +52,8 @@ def agent(rig: Rig, company: Company) -> Agent:
         (rig.root / "etc" / table).write_bytes(Path("/etc", table).read_bytes())
     rig.offer("tool", "1.0")
     rig.have("tool")
-    company.trusted_by(directory)
-    return Agent(directory, rig.debian, Identity(company.url, "d-1", "s3cret"), clock=company.clock)
+    company.enrol(directory)
+    return Agent(directory, rig.debian, clock=company.clock)
 
 
 def ordered(company: Company, recipe: RecipeMessage | None, **changed: object) -> None:
