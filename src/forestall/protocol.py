@@ -21,6 +21,7 @@ TRUST = "/trust"
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_PACKAGES = 50_000
 MAX_ORDERS = 1_000
+MAX_SERVICES = 32
 
 _NO_NUL = "^[^\\x00]*$"  # PostgreSQL cannot keep one
 Word = Annotated[str, msgspec.Meta(max_length=256, pattern=_NO_NUL)]
@@ -91,6 +92,10 @@ class OrderState(msgspec.Struct, forbid_unknown_fields=True):
     forcing: bool = False
     """It installs by force right after this, unless the answer takes the order back (A7)."""
     detail: Text = ""
+    services: Annotated[list[Word], msgspec.Meta(max_length=MAX_SERVICES)] = []
+    """Services that ran before the install and have failed since (P4.2)."""
+    broke: Text = ""
+    """What its person says that it broke, in their own words (P4.2)."""
 
 
 class CheckIn(msgspec.Struct, forbid_unknown_fields=True):
@@ -101,6 +106,8 @@ class CheckIn(msgspec.Struct, forbid_unknown_fields=True):
     sequence: Count
     inventory_sha256: Sha256
     states: Annotated[list[OrderState], msgspec.Meta(max_length=MAX_ORDERS)]
+    volunteers: bool | None = None
+    """Its person has joined or left those who test first (P4.1); None where they never said."""
 
 
 class OrderMessage(msgspec.Struct, forbid_unknown_fields=True):

@@ -21,6 +21,7 @@ from forestall.cli import (
     network,
     probe,
     rate,
+    rings,
     rules,
     signer,
     simulate,
@@ -42,6 +43,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(advisory.app, name="advisory")
 app.command("rate")(rate.rate)
 app.add_typer(campaign.app, name="campaign")
+app.add_typer(rings.app, name="rings")
 app.add_typer(ask.app, name="ask")
 app.command("approvals")(ask.approvals)
 app.command("approve")(ask.approve)

@@ -29,13 +29,14 @@ from forestall.domain.record import (
     after_reading,
     after_receipt,
 )
+from forestall.domain.ring import Ring
 from forestall.domain.story import retold
 
 Change = Callable[[Record], Record]
 _CAMPAIGN = frozenset(
     {
         EventKind.CAMPAIGN_STARTED, EventKind.PHASE_CHANGED, EventKind.DEADLINE_MOVED, EventKind.HALTED,
-        EventKind.RESUMED,
+        EventKind.RESUMED, EventKind.RING_OPENED,
     }
 )  # fmt: skip
 """What may say how a campaign stands from then on."""
@@ -59,6 +60,10 @@ class Retold:
     voided: dict[DeviceId, tuple[Void, datetime]] = field(
         default_factory=dict[DeviceId, tuple[Void, datetime]]
     )
+    rings: dict[DeviceId, tuple[Ring, str, datetime]] = field(
+        default_factory=dict[DeviceId, tuple[Ring, str, datetime]]
+    )
+    """Where each machine was put last, by whom and when."""
     decisions: list[Entry] = field(default_factory=list[Entry])
     """Ratings, requests and approvals."""
 
@@ -101,7 +106,9 @@ def _tell(story: Retold, entry: Entry) -> None:
         case EventKind.EXEMPTED:
             until = datetime.fromisoformat(str(body["until"]))
             story.changes[name][subject].append(partial(_after_exemption, until=until))
-        case EventKind.PROTECTED | EventKind.DEVICE_ENROLLED | EventKind.DEVICE_VOIDED:
+        case (
+            EventKind.PROTECTED | EventKind.DEVICE_ENROLLED | EventKind.DEVICE_VOIDED | EventKind.RING_CHANGED
+        ):
             _tell_device(story, entry)
         case EventKind.INTENDED | EventKind.DONE | EventKind.REFUSED:
             _tell_intent(story, entry)
@@ -115,6 +122,8 @@ def _tell_device(story: Retold, entry: Entry) -> None:
         story.protected[device] = bool(body["protected"])
     elif entry.event.kind is EventKind.DEVICE_VOIDED:
         story.voided[device] = Void(str(body["void"])), entry.at
+    elif entry.event.kind is EventKind.RING_CHANGED:
+        story.rings[device] = (Ring(str(body["ring"])), entry.event.actor, entry.at)
     else:
         site = SiteId(str(body["site"]))
         story.devices[device] = Device(device, str(body["name"]), site, managed=True, seen_at=entry.at)

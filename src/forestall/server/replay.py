@@ -13,7 +13,18 @@ from forestall.domain.level import Level
 from forestall.domain.order import CampaignId
 from forestall.domain.remediation import RemediationId
 from forestall.domain.replay import Retold, replayed, retell
-from forestall.store import approvals, campaigns, devices, identities, intents, ledger, ratings, records
+from forestall.domain.ring import Ring
+from forestall.store import (
+    approvals,
+    campaigns,
+    devices,
+    identities,
+    intents,
+    ledger,
+    ratings,
+    records,
+    rings,
+)
 from forestall.store.database import Connection
 from forestall.store.ledger import Restored
 from forestall.store.ratings import Rating, ThreeEs
@@ -92,6 +103,11 @@ def _bring_back_devices(con: Connection, story: Retold) -> None:
         devices.protect(con, device, protected)
     for device, (void, at) in story.voided.items():
         identities.avoid(con, [device], void, at)
+    for device, (ring, by, since) in story.rings.items():
+        if ring is Ring.BROAD:
+            rings.take_off(con, [device])
+        else:
+            rings.put(con, ring, [device], by, since)
 
 
 def _removals(con: Connection, story: Retold) -> dict[CampaignId, int]:
