@@ -10,7 +10,17 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from laboratory import break_glass, door, host, installers, one_machine, power_cut, probing, unmanaged
+from laboratory import (
+    break_glass,
+    door,
+    host,
+    installers,
+    managed,
+    one_machine,
+    power_cut,
+    probing,
+    unmanaged,
+)
 from laboratory.host import LabError
 from laboratory.timeline import Timeline
 
@@ -22,6 +32,7 @@ _PLACE = Path("/mnt")
 
 _STORIES = {
     "one-machine": one_machine.tell_story,
+    "managed": managed.tell_story,
     "unmanaged": unmanaged.tell_story,
     "break-glass": break_glass.tell_story,
     "door": door.tell_story,
@@ -43,6 +54,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./lab", description=__doc__)
     commands = parser.add_subparsers(dest="experiment", required=True)
     commands.add_parser("one-machine", help="the main job: from an advisory to patched machines")
+    commands.add_parser(
+        "managed", help="twenty machines with agents: by choice, by force, late, broken, cut off, recalled"
+    )
     commands.add_parser(
         "unmanaged", help="removal and release: a switch really closes, the machine mends itself inside"
     )

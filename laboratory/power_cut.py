@@ -65,7 +65,7 @@ def _whole(site: Site, names: list[str], timeline: Timeline) -> float:
     """Measure how long dpkg works in an installation that nobody cuts off."""
     machine = site.new_machine("whole")
     process = _start(machine, site, names)
-    until("dpkg runs", lambda: bool(_dpkgs(machine.root)))
+    until("dpkg runs", lambda: bool(dpkgs(machine.root)))
     started = stopwatch()
     process.wait()
     seconds = stopwatch() - started
@@ -77,9 +77,9 @@ def _round(site: Site, number: int, names: list[str], moment: float, timeline: T
     machine = site.new_machine(f"cut{number}")
     debian = debian_at(machine.root)
     process = _start(machine, site, names)
-    until("dpkg runs", lambda: bool(_dpkgs(machine.root)) or process.poll() is not None)
+    until("dpkg runs", lambda: bool(dpkgs(machine.root)) or process.poll() is not None)
     time.sleep(moment)
-    killed = _dpkgs(machine.root)
+    killed = dpkgs(machine.root)
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
     process.wait()
@@ -105,7 +105,7 @@ def _round(site: Site, number: int, names: list[str], moment: float, timeline: T
     return bool(killed)
 
 
-def _dpkgs(root: Path) -> list[int]:
+def dpkgs(root: Path) -> list[int]:
     """Find the dpkg processes that change this machine; their scripts live on as orphans when they are killed."""
     ours = root.stat()
     found = []
