@@ -8,8 +8,7 @@ from pathlib import Path
 import msgspec
 from securesystemslib.signer import CryptoSigner
 
-from forestall.domain.authority import Restart
-from forestall.domain.order import CampaignId
+from forestall.domain.order import CampaignId, Restart
 from forestall.protocol import OrderMessage
 from forestall.trust import ceremony
 from forestall.trust.caps import Caps

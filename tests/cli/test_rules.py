@@ -30,7 +30,7 @@ def test_the_rules_are_printed_in_order():
 
 def test_json_has_the_four_tables():
     answer = json.loads(run("--json").stdout)
-    assert list(answer) == ["rules", "door", "phases", "numbers"]
+    assert list(answer) == ["rules", "door", "agent", "restart", "phases", "numbers"]
     assert answer["rules"][-1] == {
         "name": "quarantine",
         "paragraph": "P6.4",

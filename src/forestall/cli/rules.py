@@ -19,18 +19,22 @@ def rules(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Print the rules in order, the first that applies decides; then the door's, a campaign's phases, the numbers."""
+    """Print the rules in order, the first that applies decides; the door's, the agent's, the phases, the numbers."""
     from forestall.domain import printout
     from forestall.domain.policy import Policy
     from forestall.server.policy_file import load_policy
 
     listed = printout.numbers(load_policy(policy) if policy else Policy())
     rules, door, phases = printout.rule_lines(), printout.door_lines(), printout.moves()
+    agent, restart = printout.agent_lines(), printout.restart_lines()
     if json:
-        print_json({"rules": rules, "door": door, "phases": phases, "numbers": listed})
+        tables = {"rules": rules, "door": door, "agent": agent, "restart": restart}
+        print_json({**tables, "phases": phases, "numbers": listed})
         return
     _show("Every machine, every minute: the first rule that applies decides.", _RULE, _cells(rules))
     _show("A machine at the door (logon, VPN):", _RULE, _cells(door))
+    _show("An agent about each of its orders:", _RULE, _cells(agent))
+    _show("An agent about the one restart for all that is due:", _RULE, _cells(restart))
     steps = ("in phase", "step", "leads to", "paragraph")
     _show("A campaign's phases; a step that is not here is refused:", steps, map(astuple, phases))
     _show("The numbers:", ("number", "paragraph", "value", "meaning"), map(astuple, listed))

@@ -6,9 +6,9 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from forestall.domain.authority import Approval, Imminence, Restart, SignedOrder
+from forestall.domain.authority import Approval, Imminence, SignedOrder
 from forestall.domain.brakes import Wave
-from forestall.domain.order import CampaignId
+from forestall.domain.order import CampaignId, Restart
 from forestall.domain.remediation import RemediationId
 from forestall.domain.version import dpkg_key
 from forestall.protocol import Count, Instant, Text, Word, in_this_age
