@@ -14,7 +14,8 @@ from agent.company import START, Company, hint, order
 from agent.rig import Rig
 from forestall.agent import journal, state, trust
 from forestall.agent.identity import Identity
-from forestall.agent.loop import Agent
+from forestall.agent.loop import run_pass
+from forestall.agent.memory import Agent
 from forestall.domain.errors import AgentError
 from forestall.trust.metadata import fingerprint
 
@@ -33,9 +34,9 @@ def agent(rig: Rig, company: Company) -> Agent:
 def pass_at_deadline(agent: Agent, company: Company) -> None:
     """Let the machine be awake until the deadline, and past it."""
     company.clock.now = DEADLINE - timedelta(minutes=5)
-    agent.run_pass()
+    run_pass(agent)
     company.clock.now = DEADLINE + timedelta(minutes=1)
-    agent.run_pass()
+    run_pass(agent)
 
 
 def refused(agent: Agent) -> str:
@@ -81,19 +82,19 @@ def test_what_the_server_says_beside_the_order(
     company.orders, company.hints = [order()], {"c-1": hint(**said)}
     early = said["force_at"] < START
     company.clock.now = DEADLINE - timedelta(minutes=5)
-    agent.run_pass()
+    run_pass(agent)
     company.clock.now = DEADLINE + timedelta(minutes=-1 if early else 1)
-    agent.run_pass()
+    run_pass(agent)
     assert rig.status_of("tool") == status
 
 
 def test_a_server_with_its_clock_far_ahead_forces_nothing(agent: Agent, rig: Rig, company: Company) -> None:
     """R5, R19: the machine's own clock says that the deadline has not come."""
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     agent.clock = lambda: START + timedelta(minutes=1)
     company.clock.now = START + timedelta(hours=3)
-    agent.run_pass(ask=True)
+    run_pass(agent, ask=True)
     assert rig.status_of("tool") == "ii  1.0"
     assert held(agent)["c-1"].rule == "voluntary-period"
     assert "behind the server's: set it right" in state.load(agent.directory)[0].last_problem
@@ -104,13 +105,13 @@ def test_an_imminent_threat_that_two_people_signed_forces_at_once(
 ) -> None:
     """P8.2: no new order and no word of the server is needed."""
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     company.publish = lambda: None
     paper = paper_of(order())
     now = START + timedelta(minutes=5)
     company.clock.now = now
     company.office.sign([paper], [approval_for(paper)], now, [declaration_for(paper, now)])
-    agent.run_pass(ask=True)
+    run_pass(agent, ask=True)
     assert rig.status_of("tool") == "ii  1.1"
 
 
@@ -118,7 +119,7 @@ def test_refused_files_leave_the_machine_with_its_last_valid_order(
     agent: Agent, rig: Rig, company: Company
 ) -> None:
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     company.publish = lambda: None
     newest = company.office.repository.directory / "metadata/timestamp.json"
     newest.write_bytes(newest.read_bytes().replace(b"2026", b"2036"))
@@ -130,7 +131,7 @@ def test_refused_files_leave_the_machine_with_its_last_valid_order(
 def test_a_recall_reaches_a_machine_whose_server_is_dead(agent: Agent, rig: Rig, company: Company) -> None:
     """R9: a mirror still serves what was signed last."""
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     company.office.sign([], [], START + timedelta(hours=1))
     with served(Shelf(company.office.repository.directory)) as mirror:
         trust.keep_mirror(agent.directory, mirror.url)
@@ -156,10 +157,10 @@ def test_a_hostile_mirror_costs_one_fall_back_and_is_recorded(
 
 def test_an_older_revision_does_not_replace_a_newer_one(agent: Agent, company: Company) -> None:
     company.orders = [order(revision=2, version="1.1")]
-    agent.run_pass()
+    run_pass(agent)
     company.orders = [order(revision=1, version="1.0.5")]
     company.clock.advance(hours=1)
-    agent.run_pass(ask=True)
+    run_pass(agent, ask=True)
     assert held(agent)["c-1"].order.version == "1.1"
     assert "old-revision" in refused(agent)
 
@@ -167,7 +168,7 @@ def test_an_older_revision_does_not_replace_a_newer_one(agent: Agent, company: C
 def test_a_machine_without_a_root_obeys_nobody(rig: Rig, company: Company) -> None:
     agent = Agent(rig.directory, rig.debian, Identity(company.url, "d-1", "s3cret"), clock=company.clock)
     with pytest.raises(AgentError, match="without it no order is obeyed"):
-        agent.run_pass()
+        run_pass(agent)
 
 
 @pytest.mark.parametrize("right", [True, False])

@@ -13,7 +13,8 @@ from agent.rig import Rig
 from forestall.agent import journal, restarts, state
 from forestall.agent.identity import Identity
 from forestall.agent.inventory import dpkg
-from forestall.agent.loop import Agent
+from forestall.agent.loop import install_chosen, run_pass
+from forestall.agent.memory import Agent
 from forestall.domain.errors import AgentError
 
 
@@ -41,11 +42,11 @@ def test_an_offer_is_downloaded_and_never_installed_before_its_deadline(
     """P5.2, P5.3: passes every four hours and right up to the deadline, and nothing is installed."""
     company.orders = [order(force_at=START + timedelta(hours=12))]
     for _ in range(12):
-        agent.run_pass()
+        run_pass(agent)
         assert rig.status_of("tool") == "ii  1.0"
         company.clock.advance(hours=1)
     company.clock.now = START + timedelta(hours=12) - timedelta(microseconds=1)
-    agent.run_pass()
+    run_pass(agent)
     assert rig.status_of("tool") == "ii  1.0"
     assert held(agent).downloaded
     assert held(agent).rule == "voluntary-period"
@@ -56,11 +57,11 @@ def test_an_offer_is_downloaded_and_never_installed_before_its_deadline(
 def test_the_deadline_forces_what_was_offered(agent: Agent, rig: Rig, company: Company) -> None:
     """P5.4."""
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     company.clock.advance(hours=1, minutes=50)
-    agent.run_pass()
+    run_pass(agent)
     company.clock.advance(minutes=10)
-    agent.run_pass()
+    run_pass(agent)
     assert rig.status_of("tool") == "ii  1.1"
     report = company.reports[-1].states[0]
     assert (report.status, report.forced, report.chosen) == ("fixed", True, False)
@@ -71,14 +72,14 @@ def test_the_deadline_forces_what_was_offered(agent: Agent, rig: Rig, company: C
 def test_what_the_person_installs_counts_as_chosen(agent: Agent, rig: Rig, company: Company) -> None:
     """P5.2: the person picks the moment."""
     company.orders = [order()]
-    agent.run_pass()
-    outcomes = agent.install_chosen(None)
+    run_pass(agent)
+    outcomes = install_chosen(agent, None)
     assert [outcome.done for _, outcome in outcomes] == [True]
     assert rig.status_of("tool") == "ii  1.1"
     report = company.reports[-1].states[0]
     assert (report.status, report.forced, report.chosen) == ("fixed", False, True)
     company.clock.advance(hours=3)
-    agent.run_pass()
+    run_pass(agent)
     assert "installed by force" not in events(agent)
 
 
@@ -86,9 +87,9 @@ def test_what_the_person_installs_with_apt_counts_as_chosen_too(
     agent: Agent, rig: Rig, company: Company
 ) -> None:
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     rig.apt("install", "-y", "tool")
-    agent.run_pass()
+    run_pass(agent)
     report = company.reports[-1].states[0]
     assert (report.status, report.forced, report.chosen) == ("fixed", False, True)
 
@@ -98,7 +99,7 @@ def test_a_machine_that_had_the_update_before_the_offer_chose_nothing(
 ) -> None:
     rig.apt("install", "-y", "tool")
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     report = company.reports[-1].states[0]
     assert (report.status, report.forced, report.chosen) == ("fixed", False, False)
 
@@ -108,17 +109,17 @@ def test_a_machine_away_at_the_deadline_gets_a_countdown_once(
 ) -> None:
     """A5: away from before the deadline to three hours after it, then half an hour and no more."""
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     company.clock.advance(hours=5)
-    agent.run_pass()
+    run_pass(agent)
     assert rig.status_of("tool") == "ii  1.0"
     assert held(agent).rule == "back-too-late"
     assert held(agent).until == company.clock.now + timedelta(minutes=30)
     company.clock.advance(minutes=29)
-    agent.run_pass()
+    run_pass(agent)
     assert rig.status_of("tool") == "ii  1.0"
     company.clock.advance(minutes=1)
-    agent.run_pass()
+    run_pass(agent)
     assert rig.status_of("tool") == "ii  1.1"
 
 
@@ -126,12 +127,12 @@ def test_a_recall_just_before_the_deadline_is_heard(agent: Agent, rig: Rig, comp
     """A7: asked once more right before; the order in hand still said force."""
     company.orders = [order()]
     company.next_check_seconds = 86_400
-    agent.run_pass()
+    run_pass(agent)
     company.clock.advance(hours=1, minutes=50)
-    agent.run_pass()
+    run_pass(agent)
     company.orders = [order(verb="recall")]
     company.clock.advance(minutes=11)
-    agent.run_pass()
+    run_pass(agent)
     assert rig.status_of("tool") == "ii  1.0"
     assert held(agent).rule == "recalled"
 
@@ -142,12 +143,12 @@ def test_right_before_it_forces_an_agent_says_so_and_right_after_it_no_longer_do
     """A7: silence in between is an install that went wrong."""
     company.orders = [order()]
     company.next_check_seconds = 86_400
-    agent.run_pass()
+    run_pass(agent)
     company.clock.advance(hours=1, minutes=50)
-    agent.run_pass()
+    run_pass(agent)
     assert not any(report.states and report.states[0].forcing for report in company.reports)
     company.clock.advance(minutes=11)
-    agent.run_pass()
+    run_pass(agent)
     before, after = (report.states[0] for report in company.reports[-2:])
     assert (before.status, before.forcing) == ("affected", True)
     assert (after.status, after.forcing) == ("fixed", False)
@@ -157,10 +158,10 @@ def test_an_order_that_the_server_no_longer_lists_is_forgotten(
     agent: Agent, rig: Rig, company: Company
 ) -> None:
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     company.orders = []
     company.clock.advance(hours=5)
-    agent.run_pass()
+    run_pass(agent)
     assert state.load(agent.directory)[0].held == {}
     assert rig.status_of("tool") == "ii  1.0"
 
@@ -170,12 +171,12 @@ def test_an_offline_machine_forces_by_its_last_order_within_a_day(
 ) -> None:
     """A11: offline is no way out."""
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     company.close()
     company.clock.advance(hours=1, minutes=50)
-    agent.run_pass()
+    run_pass(agent)
     company.clock.advance(minutes=15)
-    agent.run_pass()
+    run_pass(agent)
     assert rig.status_of("tool") == "ii  1.1"
     with Company(clock=company.clock):
         pass  # the fixture closes a server of its own again
@@ -186,12 +187,12 @@ def test_an_offline_machine_never_forces_without_a_recall_check_in_a_day(
 ) -> None:
     """A11: nor a trap; an order ends a day after it was signed, and so does what was heard of recalls."""
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     company.refuse = (503, {}, b"")
     for _ in range(60):
         company.clock.advance(hours=1)
         if company.clock.now < START + timedelta(hours=2) or company.clock.now > START + timedelta(hours=24):
-            agent.run_pass()
+            run_pass(agent)
     assert rig.status_of("tool") == "ii  1.0"
     assert held(agent).rule == "expired"
 
@@ -199,9 +200,9 @@ def test_an_offline_machine_never_forces_without_a_recall_check_in_a_day(
 def test_a_clock_set_forward_forces_nothing_early(agent: Agent, rig: Rig, company: Company) -> None:
     """R19: the deadline is the server's; the check before the force finds out."""
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     agent.clock = lambda: company.clock.now + timedelta(days=400)
-    agent.run_pass()
+    run_pass(agent)
     assert rig.status_of("tool") == "ii  1.0"
     assert held(agent).rule == "voluntary-period"
     assert abs(state.load(agent.directory)[0].skew_seconds + timedelta(days=400).total_seconds()) < 1
@@ -213,12 +214,12 @@ def test_a_failed_forced_install_is_reported_counted_and_tried_again_later(
     """A4."""
     rig.offer("tool", "1.2", scripts={"postinst": "echo out of luck >&2; exit 1"})
     company.orders = [order(version="1.2")]
-    agent.run_pass()
+    run_pass(agent)
     company.clock.advance(hours=1, minutes=55)
-    agent.run_pass()
+    run_pass(agent)
     for minutes in (6, 60, 420, 60, 420):
         company.clock.advance(minutes=minutes)
-        agent.run_pass()
+        run_pass(agent)
     report = company.reports[-1].states[0]
     assert (report.status, report.attempts, report.failures, report.forced) == ("affected", 3, 3, False)
     assert "tool" in report.detail
@@ -231,14 +232,14 @@ def test_an_installation_that_was_cut_off_is_repaired_at_the_next_start(
     flag = rig.directory / "once"
     rig.offer("tool", "1.2", scripts={"postinst": f"[ -e {flag} ] || {{ touch {flag}; exit 1; }}"})
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     with pytest.raises(AssertionError):
         rig.apt("install", "-y", "tool")
     interrupted, _ = state.load(agent.directory)
     interrupted.installing = True
     state.save(agent.directory, interrupted)
     assert rig.status_of("tool") == "iF  1.2"
-    agent.run_pass()
+    run_pass(agent)
     assert rig.status_of("tool") == "ii  1.2"
     assert "repair" in events(agent)
     assert not state.load(agent.directory)[0].installing
@@ -259,19 +260,19 @@ def test_a_process_that_runs_the_old_code_keeps_the_machine_from_being_fixed(
     company.trusted_by(rig.directory)
     agent = Agent(rig.directory, rig.debian, Identity(company.url, "d-1", "s3cret"), clock=company.clock)
     with subprocess.Popen([rig.root / "usr/bin/tool", "1000"]) as process:
-        agent.run_pass()
-        agent.install_chosen("c-1")
+        run_pass(agent)
+        install_chosen(agent, "c-1")
         report = company.reports[-1].states[0]
         assert (report.status, report.chosen) == ("pending_restart", True)
         assert f"tool ({process.pid})" in report.detail
         process.kill()
-    agent.run_pass()
+    run_pass(agent)
     assert company.reports[-1].states[0].status == "fixed"
 
 
 def test_the_whole_inventory_goes_out_only_when_it_is_new(agent: Agent, rig: Rig, company: Company) -> None:
     for _ in range(3):
-        agent.run_pass(ask=True)
+        run_pass(agent, ask=True)
     assert len(company.reports) == 3
     assert [report.sequence for report in company.reports] == [1, 2, 3]
     (sent,) = company.inventories
@@ -283,7 +284,7 @@ def test_the_whole_inventory_goes_out_only_when_it_is_new(agent: Agent, rig: Rig
     text = "".join(f"{line}\n" for line in [sent.release, *sorted(lines)])
     assert company.reports[0].inventory_sha256 == hashlib.sha256(text.encode()).hexdigest()
     rig.apt("install", "-y", "tool")
-    agent.run_pass()
+    run_pass(agent)
     assert len(company.inventories) == 2
     assert company.credentials[-1] == "Bearer d-1:s3cret"
 
@@ -292,15 +293,15 @@ def test_silence_and_retry_after_are_honoured(agent: Agent, company: Company) ->
     """R31."""
     agent.spread = lambda: 1.0
     company.refuse = (503, {"Retry-After": "600"}, b'{"title":"Busy","detail":"come later","status":503}')
-    found = agent.run_pass()
+    found = run_pass(agent)
     assert found.next_check_at == START + timedelta(seconds=900)
     assert "come later" in found.last_problem
     asked = len(company.credentials)
-    agent.run_pass()
+    run_pass(agent)
     assert len(company.credentials) == asked
     company.refuse = None
     company.clock.advance(seconds=901)
-    assert agent.run_pass().silent_checks == 0
+    assert run_pass(agent).silent_checks == 0
 
 
 HOSTILE = [
@@ -317,7 +318,7 @@ def test_an_order_that_makes_no_sense_is_refused_and_the_others_are_obeyed(
     agent: Agent, company: Company, changed: dict[str, object]
 ) -> None:
     company.orders = [order(campaign="c-2", **changed), order()]
-    agent.run_pass()
+    run_pass(agent)
     assert list(state.load(agent.directory)[0].held) == ["c-1"]
     assert "order refused" in events(agent)
 
@@ -325,9 +326,9 @@ def test_an_order_that_makes_no_sense_is_refused_and_the_others_are_obeyed(
 def test_a_damaged_state_is_set_aside_and_told(agent: Agent, company: Company) -> None:
     """R13: no crash, and the identity is not lost with it."""
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     (agent.directory / "state.json").write_bytes(b'{"sequence": 3, "held": {"c-1"')
-    agent.run_pass()
+    run_pass(agent)
     assert (agent.directory / "state.json.damaged").exists()
     assert "state set aside" in events(agent)
     assert held(agent).order.campaign == "c-1"
@@ -340,6 +341,6 @@ def test_a_root_without_dpkg_is_said_in_a_sentence(rig: Rig, company: Company, t
 
 
 def test_the_state_is_open_to_read_and_the_secret_is_not(agent: Agent, company: Company) -> None:
-    agent.run_pass()
+    run_pass(agent)
     assert (agent.directory / "state.json").stat().st_mode & 0o777 == 0o644
     assert b"s3cret" not in (agent.directory / "state.json").read_bytes()

@@ -15,7 +15,8 @@ from agent.rig import Rig
 from forestall.agent import show, state, texts
 from forestall.agent.debian import printable
 from forestall.agent.identity import Identity
-from forestall.agent.loop import Agent
+from forestall.agent.loop import run_pass
+from forestall.agent.memory import Agent
 from forestall.agent.service import serve, wake_at
 from forestall.agent.state import Held, State
 from forestall.domain.order import RULES, Step
@@ -40,7 +41,7 @@ def forestall_agent(*arguments: str, **environment: str) -> subprocess.Completed
 
 def test_status_says_what_is_open_until_when_and_what_happens_next(agent: Agent, company: Company) -> None:
     company.orders = [order(force_at=START + timedelta(hours=4))]
-    agent.run_pass()
+    run_pass(agent)
     shown = forestall_agent("status", "--state", str(agent.directory), "--json")
     view = json.loads(shown.stdout)
     (one,) = view["orders"]
@@ -59,7 +60,7 @@ def test_status_says_what_is_open_until_when_and_what_happens_next(agent: Agent,
 
 def test_status_speaks_japanese(agent: Agent, company: Company) -> None:
     company.orders = [order()]
-    agent.run_pass()
+    run_pass(agent)
     shown = forestall_agent("status", "--state", str(agent.directory), LC_ALL="ja_JP.UTF-8")
     assert "期限" in shown.stdout
     assert "更新が必要です。" in shown.stdout
@@ -68,7 +69,7 @@ def test_status_speaks_japanese(agent: Agent, company: Company) -> None:
 def test_hostile_texts_of_an_order_do_nothing_to_a_terminal(agent: Agent, company: Company) -> None:
     """R34."""
     company.orders = [order(texts={"en": "red \x1b[31m \x9b2J \u202e and\nmore"}, level="\x07critical")]
-    agent.run_pass()
+    run_pass(agent)
     shown = forestall_agent("status", "--state", str(agent.directory))
     assert shown.returncode == 0
     assert not {"\x1b", "\x9b", "\u202e", "\x07"} & set(shown.stdout)

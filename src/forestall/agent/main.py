@@ -17,7 +17,8 @@ from forestall.agent import client, identity, show, texts, trust, tuf
 from forestall.agent.client import NoAnswer
 from forestall.agent.debian import debian_at, printable
 from forestall.agent.identity import Identity
-from forestall.agent.loop import Agent
+from forestall.agent.loop import install_chosen, run_pass
+from forestall.agent.memory import Agent
 from forestall.agent.options import Json, Root, StateDir
 from forestall.agent.service import serve
 from forestall.clock import utc_now
@@ -76,7 +77,7 @@ def run(
     """Work as the service: check in, download ahead, install at the deadline."""
     agent = _agent(root, state)
     if once:
-        agent.run_pass(ask=True)
+        run_pass(agent, ask=True)
         _show(agent.directory, as_json=as_json)
         return
     stop = threading.Event()
@@ -95,7 +96,7 @@ def status(root: Root = Path("/"), state: StateDir = None, as_json: Json = False
 def check(root: Root = Path("/"), state: StateDir = None, as_json: Json = False) -> None:
     """Look and ask the server now instead of at the next appointed time."""
     agent = _agent(root, state)
-    agent.run_pass(ask=True)
+    run_pass(agent, ask=True)
     _show(agent.directory, as_json=as_json)
 
 
@@ -107,7 +108,7 @@ def install(
     as_json: Json = False,
 ) -> None:
     """Install now what is offered, before it is forced."""
-    outcomes = _agent(root, state).install_chosen(campaign)
+    outcomes = install_chosen(_agent(root, state), campaign)
     found = [
         {
             "campaign": held.order.campaign,

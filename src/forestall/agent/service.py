@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from forestall.agent import restarts
-from forestall.agent.loop import Agent
+from forestall.agent.loop import run_pass
+from forestall.agent.memory import Agent
 from forestall.agent.state import State
 from forestall.domain.errors import ForestallError
 from forestall.domain.evidence import Status
@@ -21,7 +22,7 @@ def serve(agent: Agent, stop: threading.Event, complain: Callable[[str], None]) 
     """Work until `stop` is set; a pass that fails is told and tried again, it never ends the service."""
     while not stop.is_set():
         try:
-            remembered: State | None = agent.run_pass()
+            remembered: State | None = run_pass(agent)
         except (ForestallError, OSError) as error:
             complain(str(error))
             remembered = None

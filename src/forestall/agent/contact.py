@@ -1,0 +1,133 @@
+"""The talk with the server: check in, take in what is signed, bear silence."""
+
+import hashlib
+import importlib.metadata
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+from forestall import protocol
+from forestall.agent import client, identity, orders, schedule, trust
+from forestall.agent.client import NoAnswer, server_at
+from forestall.agent.memory import Memory
+from forestall.agent.sight import report_of
+from forestall.agent.state import Held
+from forestall.domain.authority import agreed_time
+from forestall.domain.evidence import Status
+from forestall.trust.verifier import Reason
+
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class Contact:
+    """What one pass says to the server and hears from it."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        agent = memory.agent
+        self._server = server_at(agent.identity.server)
+        self._trust = trust.load(agent.directory, self._server)
+        self.unanswered = False
+        """The server was asked in this pass and did not answer."""
+
+    def check_in_if_due(self) -> None:
+        """Check in when it is time, or when something changed since the last report."""
+        found = self._memory.state
+        due = found.next_check_at is None or self._memory.now() >= found.next_check_at
+        if due or (found.silent_checks == 0 and self._digest() != found.reported):
+            self.check_in()
+
+    def check_in(self) -> None:
+        """Report how the machine stands, and take in the orders that the answer names."""
+        memory, found = self._memory, self._memory.state
+        found.sequence += 1
+        memory.save()  # a sequence number is never used twice, whatever happens
+        credential = identity.authorization(memory.agent.identity)
+        digest = self._digest()
+        answer = client.check_in(self._server, credential, self._report())
+        if isinstance(answer, NoAnswer):
+            self._fell_silent(answer)
+            # A recall reaches this machine while anybody serves the signed files, the server or a mirror.
+            if self._read_orders([held.hint for held in found.held.values()], 0):
+                found.checked_at = memory.now()
+            return
+        self._heard(answer, digest)
+        if answer.send_inventory:
+            failed = client.put_inventory(self._server, credential, report_of(memory.sight))
+            if failed is not None:
+                found.last_problem = failed.reason
+
+    def _heard(self, answer: protocol.CheckInAnswer, digest: str) -> None:
+        memory, found = self._memory, self._memory.state
+        own = memory.agent.clock()
+        found.skew_seconds = (agreed_time(own, answer.server_time) - own).total_seconds()
+        found.silent_checks, found.last_problem = 0, ""
+        found.reported = digest
+        pause = schedule.after_answer(timedelta(seconds=answer.next_check_seconds))
+        found.next_check_at = memory.now() + pause
+        if answer.server_time > memory.now():
+            behind = answer.server_time - own
+            found.last_problem = f"this machine's clock is {behind} behind the server's: set it right"
+        if self._read_orders(answer.hints, answer.published):
+            found.checked_at = memory.now()
+        else:
+            self._fell_silent(NoAnswer(f"signed files refused: {self._trust.refusals[-1]}"))
+        memory.save()
+
+    def _read_orders(self, hints: list[protocol.OrderHint], published: int) -> bool:
+        """Take in what is signed now; where nothing can be verified, the last valid orders stay."""
+        memory, now = self._memory, self._memory.now()
+        if not self._trust.refresh(now, published):
+            for refusal in self._trust.refusals:
+                if refusal.reason is not Reason.UNREACHABLE or not self.unanswered:
+                    memory.note("signed files refused", detail=str(refusal))
+            return False
+        accepted = orders.accept(hints, memory.state.held, self._trust, memory.agent.identity.device, now)
+        for sentence in accepted.refused:
+            memory.note("order refused", detail=sentence)
+        memory.state.held = accepted.held
+        for held in accepted.held.values():
+            memory.observe(held)
+        return True
+
+    def _fell_silent(self, answer: NoAnswer) -> None:
+        memory, found = self._memory, self._memory.state
+        self.unanswered = True
+        pause = schedule.after_silence(found.silent_checks, answer.retry_after, memory.agent.spread())
+        if found.silent_checks == 0:
+            memory.note("no answer", detail=answer.reason)
+        found.silent_checks += 1
+        found.last_problem = answer.reason
+        found.next_check_at = memory.now() + pause
+
+    def _report(self) -> protocol.CheckIn:
+        return protocol.CheckIn(
+            agent_version=importlib.metadata.version("forestall"),
+            boot_id=_BOOT_ID.read_text().strip(),
+            sequence=self._memory.state.sequence,
+            inventory_sha256=self._memory.sight.sha256,
+            states=self._states(),
+        )
+
+    def _digest(self) -> str:
+        seen = self._memory.sight.sha256.encode()
+        return hashlib.sha256(seen + msgspec.json.encode(self._states())).hexdigest()
+
+    def _states(self) -> list[protocol.OrderState]:
+        return [_state_of(held) for held in self._memory.state.held.values()]
+
+
+def _state_of(held: Held) -> protocol.OrderState:
+    return protocol.OrderState(
+        campaign=held.order.campaign,
+        revision=held.order.revision,
+        status=held.status or Status.UNKNOWN,
+        chosen=held.chosen,
+        forced=held.forced,
+        installed_at=held.installed_at,
+        attempts=held.attempts,
+        failures=held.failures,
+        forcing=held.forcing,
+        detail=(held.problem or held.detail)[:2_000],
+    )

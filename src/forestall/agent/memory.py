@@ -1,0 +1,80 @@
+"""What one pass knows: the state under its lock, the machine as seen, the time as the server has it."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from forestall.agent import journal, orders, state
+from forestall.agent.debian import Debian
+from forestall.agent.identity import Identity
+from forestall.agent.journal import Entry
+from forestall.agent.sight import Sight, look, status_on
+from forestall.agent.state import Held, State
+from forestall.clock import utc_now
+from forestall.domain.evidence import Status
+from forestall.domain.order import Limits, came_back
+
+INSTALLED = frozenset({Status.FIXED, Status.PENDING_RESTART})
+
+
+def _spread() -> float:
+    return secrets.randbelow(2**24) / 2**24
+
+
+@dataclass(slots=True)
+class Agent:
+    """One Debian root and what its agent goes by; nothing else reads a clock or draws lots than these two."""
+
+    directory: Path
+    debian: Debian
+    identity: Identity
+    limits: Limits = field(default_factory=Limits)
+    clock: Callable[[], datetime] = utc_now
+    spread: Callable[[], float] = _spread
+
+
+class Memory:
+    """The state as read, the machine as seen, and the journal."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.agent = agent
+        self.state: State
+        self.state, complaint = state.load(agent.directory)
+        if complaint:
+            self.note("state set aside", detail=complaint)
+
+    def now(self) -> datetime:
+        """Read the time as the server has it: the deadline is the server's, not this clock's."""
+        return self.agent.clock() + timedelta(seconds=self.state.skew_seconds)
+
+    def save(self) -> None:
+        """Keep the state, whatever happens next."""
+        state.save(self.agent.directory, self.state)
+
+    def see(self) -> None:
+        """Look at the machine, and at each order in this light."""
+        self.sight: Sight = look(self.agent.debian)
+        for held in self.state.held.values():
+            self.observe(held)
+
+    def observe(self, held: Held) -> None:
+        """Tell how the machine stands on one order; what a person installed by other ways counts as chosen."""
+        order, now = orders.order_of(held.order), self.now()
+        status, reason = status_on(order, self.sight, self.agent.debian)
+        if held.status == Status.AFFECTED and status in INSTALLED and not held.forced:
+            held.chosen, held.installed_at = True, held.installed_at or now
+        held.status, held.detail = status, reason
+        if status in INSTALLED:
+            held.failures, held.failed_at, held.problem = 0, None, ""
+        passed_at = self.state.passed_at
+        if held.returned_at is None and came_back(order, held.held_since, passed_at, now, self.agent.limits):
+            held.returned_at = now
+
+    def note(self, event: str, held: Held | None = None, detail: str = "") -> None:
+        """Write one line into the journal."""
+        entry = Entry(self.now(), event, detail=detail)
+        if held is not None:
+            entry = Entry(self.now(), event, held.order.campaign, held.rule, held.paragraph, detail)
+        journal.append(self.agent.directory, entry)
