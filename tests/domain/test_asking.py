@@ -12,6 +12,7 @@ from forestall.domain.asking import (
     Choice,
     Manners,
     Question,
+    Restarting,
     Silence,
     Subject,
     Topic,
@@ -53,7 +54,8 @@ LAST = replace(QUESTION, counting_to=DEADLINE)
 def subject(order: Order, now: datetime, **standing: object) -> Subject:
     """An order and what the table says of it."""
     stands = replace(Standing(Status.AFFECTED, offered=True, downloaded=True, unanswered=True), **standing)
-    return Subject(order, stands.status, next_step(order, stands, now, LIMITS), stands.picked_at)
+    decision = next_step(order, stands, now, LIMITS)
+    return Subject(order, stands.status, decision.step, decision.until, stands.picked_at)
 
 
 def test_all_that_is_open_is_one_question_until_the_earliest_deadline() -> None:
@@ -104,7 +106,10 @@ def restart(now: datetime, moment: Moment) -> Question | None:
     pending = [Pending(ORDER, NOON)]
     window = window_of(pending, moment.back_at, LIMITS)
     decision = next_restart(pending, moment, now, LIMITS)
-    return restart_question([ORDER.campaign], decision, window and window.latest_at, moment.picked_at)
+    latest_at = window and window.latest_at
+    return restart_question(
+        [ORDER.campaign], Restarting(decision.step, decision.until, latest_at, moment.picked_at)
+    )
 
 
 def test_a_restart_is_asked_for_counted_down_to_and_changed_until_the_last_countdown() -> None:

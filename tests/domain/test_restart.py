@@ -60,6 +60,9 @@ CASES = [
     ),
     pytest.param("restart", [EARLY], ASKED, DEADLINE, id="at the deadline"),
     pytest.param(
+        "restarting", [EARLY], {**ASKED, "under_way": True}, DEADLINE, id="told to, and not yet done"
+    ),
+    pytest.param(
         "restart",
         [EARLY, BY_PEOPLE],
         ASKED,
@@ -159,6 +162,7 @@ def test_no_case_at_all_restarts_what_must_not_be_restarted() -> None:
         if first_row(facts) == "restart":
             assert all((facts.pending, facts.allowed, facts.come, facts.asked_now))
             assert not facts.in_vain
+            assert not facts.under_way
 
 
 INSTANTS = st.integers(-3 * 86_400, 3 * 86_400).map(lambda seconds: DEADLINE + timedelta(seconds=seconds))
@@ -181,6 +185,7 @@ MOMENTS = st.builds(
         st.sampled_from([key_of(replace(ORDER, campaign=f"c-{n}")) for n in range(5)])
     ),
     asked_now=st.booleans(),
+    under_way=st.booleans(),
 )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 from enum import StrEnum
 
 from forestall.domain.evidence import Status
-from forestall.domain.order import CampaignId, Decision, Hold, Order, Step
+from forestall.domain.order import CampaignId, Hold, Order, Step
 
 
 class Topic(StrEnum):
@@ -72,7 +72,18 @@ class Subject:
 
     order: Order
     status: Status
-    decision: Decision
+    step: Step
+    until: datetime | None
+    picked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Restarting:
+    """What was decided about the one restart."""
+
+    step: Step
+    until: datetime | None
+    latest_at: datetime | None
     picked_at: datetime | None = None
 
 
@@ -95,7 +106,7 @@ def install_question(subjects: Sequence[Subject], now: datetime) -> Question | N
     asked = [each for each in subjects if _waits_for_person(each, now)]
     if not asked:
         return None
-    counting = [each for each in asked if each.decision.step is Step.COUNT_DOWN]
+    counting = [each for each in asked if each.step is Step.COUNT_DOWN]
     picked = [each.picked_at for each in asked if each.picked_at is not None]
     latest_at = min(_latest_at(each) for each in counting or asked)
     return Question(
@@ -107,14 +118,12 @@ def install_question(subjects: Sequence[Subject], now: datetime) -> Question | N
     )
 
 
-def restart_question(
-    pending: Sequence[CampaignId], decision: Decision, latest_at: datetime | None, picked_at: datetime | None
-) -> Question | None:
+def restart_question(pending: Sequence[CampaignId], restart: Restarting) -> Question | None:
     """Make the question about the one restart, where a person can say something to it."""
-    if latest_at is None or decision.step not in _ASKED:
+    if restart.latest_at is None or restart.step not in _ASKED:
         return None
-    counting_to = decision.until if decision.step is Step.COUNT_DOWN else None
-    return Question(Topic.RESTART, tuple(pending), latest_at, counting_to, picked_at)
+    counting_to = restart.until if restart.step is Step.COUNT_DOWN else None
+    return Question(Topic.RESTART, tuple(pending), restart.latest_at, counting_to, restart.picked_at)
 
 
 def first(questions: Sequence[Question | None]) -> Question | None:
@@ -183,13 +192,13 @@ def proposals(question: Question, now: datetime, most: int) -> Iterator[datetime
 
 
 def _waits_for_person(subject: Subject, now: datetime) -> bool:
-    order, decision = subject.order, subject.decision
-    if subject.status not in {Status.AFFECTED, Status.UNKNOWN} or decision.step not in _ASKED:
+    order = subject.order
+    if subject.status not in {Status.AFFECTED, Status.UNKNOWN} or subject.step not in _ASKED:
         return False
     return order.offered_at <= now < order.expires_at and now < _latest_at(subject)
 
 
 def _latest_at(subject: Subject) -> datetime:
-    if subject.decision.step is Step.COUNT_DOWN and subject.decision.until is not None:
-        return max(subject.decision.until, subject.order.force_at)
+    if subject.step is Step.COUNT_DOWN and subject.until is not None:
+        return max(subject.until, subject.order.force_at)
     return subject.order.force_at

@@ -71,6 +71,7 @@ AGENT_FACTS: Mapping[str, tuple[str, str]] = {
 
 RESTART_FACTS: Mapping[str, tuple[str, str]] = {
     "pending":   ("an update waits for a restart", "no update waits for a restart"),
+    "under_way": ("the machine was told to restart", "no restart is under way"),
     "allowed":   ("an order allows it", "no order allows it"),
     "in_vain":   ("restarted for all of these already", "not restarted for these yet"),
     "asked_now": ("the server was asked just now", "the server was not asked just now"),

@@ -31,6 +31,8 @@ class Moment:
     """What this machine was restarted for already; see `key_of`."""
     asked_now: bool = False
     """The server was asked within the last minute, or asked just now in vain."""
+    under_way: bool = False
+    """The machine was told to restart, and has not done it yet."""
 
 
 class Window(NamedTuple):
@@ -45,6 +47,8 @@ class Facts(NamedTuple):
 
     pending: bool
     """An update waits for a restart."""
+    under_way: bool
+    """The machine was told to restart, and has not done it yet."""
     allowed: bool
     """An order lets the agent restart the machine."""
     in_vain: bool
@@ -65,6 +69,7 @@ def _when(**facts: bool) -> Mapping[str, bool]:
 # fmt: off
 RULES: tuple[Rule, ...] = (
     Rule("no-restart",        "A6",   _when(pending=False),              Step.REST,          "no update waits for a restart"),
+    Rule("restarting",        "A6",   _when(under_way=True),             Step.AWAIT_RESTART, "the restart is under way"),
     Rule("people-restart",    "A6",   _when(allowed=False),              Step.AWAIT_RESTART, "a person restarts the machine, or its services"),
     Rule("restarted-in-vain", "A6",   _when(in_vain=True),               Step.AWAIT_RESTART, "restarted, and still not in force: never twice for the same"),
     Rule("ask-first",         "A7",   _when(come=True, asked_now=False), Step.CHECK_IN,      "the server is asked right before a restart"),
@@ -101,6 +106,7 @@ def facts_of(
     done = {key_of(each.order) for each in pending if each.order.restart is Restart.DEADLINE}
     return Facts(
         pending=bool(pending),
+        under_way=moment.under_way,
         allowed=window is not None,
         in_vain=done <= moment.restarted_for,
         asked_now=moment.asked_now,
