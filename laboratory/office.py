@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from securesystemslib.signer import CryptoSigner
 
-from forestall.domain.order import CampaignId, Restart
+from forestall.domain.order import CampaignId
 from forestall.protocol import OrderMessage
 from forestall.trust import ceremony
 from forestall.trust.caps import Caps
@@ -134,7 +134,7 @@ def paper_of(message: OrderMessage) -> OrderDocument:
         deadline_at=message.force_at,
         expires_at=message.expires_at,
         rings=AT_ONCE,
-        restart=Restart.PERSON,
+        restart=message.restart,
         level=message.level,
         texts=message.texts,
     )

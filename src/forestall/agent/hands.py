@@ -36,6 +36,7 @@ def install(memory: Memory, held: Held, *, chosen: bool) -> Outcome:
     outcome = apt.install(memory.agent.debian, names, _transcript(memory))
     memory.state.installing = False
     held.forced = not chosen
+    held.picked_at = None  # it is over, failed or not: then the person is asked anew
     memory.see()
     if held.status in INSTALLED:
         held.installed_at = memory.now()

@@ -14,12 +14,14 @@ import typer
 
 from forestall import protocol
 from forestall.agent import client, identity, show, texts, trust, tuf
+from forestall.agent.ask import ask, helper
 from forestall.agent.client import NoAnswer
 from forestall.agent.debian import debian_at, printable
 from forestall.agent.identity import Identity
 from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
-from forestall.agent.options import Json, Root, StateDir
+from forestall.agent.options import Json, Root, StateDir, directory_of
+from forestall.agent.restarting import SHUTDOWN
 from forestall.agent.service import serve
 from forestall.clock import utc_now
 from forestall.domain.errors import AgentError, ForestallError, InputError
@@ -28,6 +30,8 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Keeps this Debian machine patched, as the server asks."
 )
 app.add_typer(tuf.app, name="tuf")
+app.command()(ask)
+app.command()(helper)
 
 
 @app.command()
@@ -46,7 +50,7 @@ def enrol(  # noqa: PLR0917, PLR0913 - a command's options
     as_json: Json = False,
 ) -> None:
     """Put this machine under the server's management."""
-    directory = _directory(root, state)
+    directory = directory_of(root, state)
     identity.prepare(directory)
     if identity.exists(directory):
         raise AgentError(
@@ -89,7 +93,7 @@ def run(
 @app.command()
 def status(root: Root = Path("/"), state: StateDir = None, as_json: Json = False) -> None:
     """Say what is open here, until when, and what happens next."""
-    _show(_directory(root, state), as_json=as_json)
+    _show(directory_of(root, state), as_json=as_json)
 
 
 @app.command()
@@ -136,14 +140,12 @@ def main() -> None:
         sys.exit(1)
 
 
-def _directory(root: Path, state: Path | None) -> Path:
-    return (state or root / "var/lib/forestall-agent").absolute()
-
-
 def _agent(root: Path, state: Path | None) -> Agent:
-    directory = _directory(root, state)
+    directory = directory_of(root, state)
     identity.prepare(directory)
-    return Agent(directory, debian_at(root.resolve()), identity.load(directory))
+    place = root.resolve()
+    restart = SHUTDOWN if place == Path("/") else ()
+    return Agent(directory, debian_at(place), identity.load(directory), restart=restart)
 
 
 def _host_name(given: str, root: Path) -> str:

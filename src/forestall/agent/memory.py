@@ -14,7 +14,7 @@ from forestall.agent.sight import Sight, look, status_on
 from forestall.agent.state import Held, State
 from forestall.clock import utc_now
 from forestall.domain.evidence import Status
-from forestall.domain.order import Limits, came_back
+from forestall.domain.order import Hold, Limits, came_back
 
 INSTALLED = frozenset({Status.FIXED, Status.PENDING_RESTART})
 
@@ -33,6 +33,10 @@ class Agent:
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], datetime] = utc_now
     spread: Callable[[], float] = _spread
+    holds: Callable[[], frozenset[Hold]] = frozenset
+    """What keeps a picked moment from being used just now."""
+    restart: tuple[str, ...] = ()
+    """The fixed command that restarts the machine; none where this root is not the machine itself."""
 
 
 class Memory:
