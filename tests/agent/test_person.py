@@ -385,7 +385,8 @@ ODD = [
     pytest.param(b'{"type":"answer",' + _ID + b',"choice":"now","x":1}', id="a field too many"),
     pytest.param(b" " * 4_097, id="too long"),
     pytest.param(
-        b'{"type":"look","tongue":"en","here_since":"2026-11-24T08:00:00Z","holds":["deadline"]}', id="a hold of its own"
+        b'{"type":"look","tongue":"en","here_since":"2026-11-24T08:00:00Z","holds":["deadline"]}',
+        id="a hold of its own",
     ),
 ]  # fmt: skip
 

@@ -56,6 +56,7 @@ class Helper:
                     self.round()
                     self._wait(stop)
             finally:
+                self.close()
                 server.shutdown()
                 page.join()
                 (self.runtime / _ADDRESS).unlink(missing_ok=True)
@@ -76,6 +77,12 @@ class Helper:
             self._trouble(str(error))
         except BUS_TROUBLE as error:
             self._bus_lost(error)
+
+    def close(self) -> None:
+        """Hang up; what was drawn stays."""
+        if self._bus is not None:
+            self._bus.close()
+        self._bus = None
 
     def _speak(self, bus: Bus | None, question: QuestionView) -> None:
         if bus is None:  # then a terminal is the only face
@@ -128,9 +135,7 @@ class Helper:
 
     def _bus_lost(self, error: Exception) -> None:
         self._trouble(f"the session bus is gone: {error}")
-        if self._bus is not None:
-            self._bus.close()
-        self._bus = None
+        self.close()
         self._drawn.clear()
 
     def _trouble(self, text: str) -> None:

@@ -97,7 +97,8 @@ class Manners:
     """Nothing is asked this soon after somebody came."""
 
 
-_ASKED = frozenset({Step.WAIT, Step.COUNT_DOWN})
+_ASKED = frozenset({Step.DOWNLOAD, Step.WAIT, Step.COUNT_DOWN})
+"""What a person may say something to: fetched or not, it is offered."""
 _DAILY = (time(8, 30), time(12, 30), time(19))
 
 
