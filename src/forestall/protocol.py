@@ -75,7 +75,7 @@ class OrderState(msgspec.Struct, forbid_unknown_fields=True):
     """Failed attempts in a row; 0 after a success."""
     forcing: bool = False
     """It installs by force right after this, unless the answer takes the order back (A7)."""
-    picked_at: datetime | None = None
+    picked_at: Instant | None = None
     """The moment that the person picked, to install or to restart (P5.2)."""
     held_by: Annotated[list[Hold], msgspec.Meta(max_length=8)] = []
     """What keeps the picked moment from being used; nothing does past the deadline."""

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from domain.made import MINUTE
 from forestall import protocol
 from forestall.domain.device import DeviceId
+from forestall.domain.order import Hold
 from forestall.server.check_ins import Caller, Reply, Unheard, hear
 from forestall.store import enrolment, inventories, ledger, tables
 from forestall.store.database import Connection
@@ -125,3 +126,21 @@ def test_strangers_and_repeaters_cost_the_others_nothing(company: Company):
     assert named == [
         Unheard.STRANGER, fleet.campaign, Unheard.REPEATED, Unheard.STRANGER, fleet.campaign,
     ]  # fmt: skip
+
+
+def test_what_a_person_picked_and_what_holds_is_told_beside_the_machines_word(company: Company):
+    """P5.2: whoever asks why this machine is open reads it there."""
+    fleet = fleet_of(company)
+    device, secret = next(iter(fleet.secrets.items()))
+    state = protocol.OrderState(
+        fleet.campaign,
+        1,
+        "affected",
+        detail="openssl 1.0",
+        picked_at=company.now,
+        held_by=[Hold.PRESENTATION],
+    )
+    message = protocol.CheckIn("1", "boot", 10_000, "0" * 64, [state])
+    _, known = heard(fleet, [[Caller(device, secret, message)]])
+    said = f"openssl 1.0; its person picked {company.now:%Y-%m-%d %H:%M %Z}; in use: presentation"
+    assert any(said in str(word) for word in known["words"])
