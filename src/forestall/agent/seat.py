@@ -7,19 +7,18 @@ from pathlib import Path
 from forestall.agent.program import CLEAN_ENVIRONMENT, run
 from forestall.domain.order import Hold
 
-_LOGINCTL = "/usr/bin/loginctl"
 _LIMIT = timedelta(seconds=5)
 _LOW = 30
 """Percent; below this, and with nothing that feeds it, a battery holds."""
 
 
-def user_here() -> int | None:
+def user_here(loginctl: str = "/usr/bin/loginctl") -> int | None:
     """Ask logind for the user whose session is the active one of the first seat; the login screen is nobody."""
-    shown = _ask("show-seat", "seat0", "--property=ActiveSession")
+    shown = _ask(loginctl, "show-seat", "seat0", "--property=ActiveSession")
     session = shown.get("ActiveSession", "")
     if not re.fullmatch(r"[A-Za-z0-9_]{1,64}", session):
         return None
-    found = _ask("show-session", session, "--property=User", "--property=Class")
+    found = _ask(loginctl, "show-session", session, "--property=User", "--property=Class")
     user = found.get("User", "")
     return int(user) if found.get("Class") == "user" and re.fullmatch(r"[0-9]{1,10}", user) else None
 
@@ -38,8 +37,8 @@ def holds(supplies: Path = Path("/sys/class/power_supply")) -> frozenset[Hold]:
     return frozenset({Hold.BATTERY}) if batteries and max(batteries) < _LOW else frozenset()
 
 
-def _ask(*arguments: str) -> dict[str, str]:
-    lines = run(CLEAN_ENVIRONMENT, (_LOGINCTL, *arguments), _LIMIT).output.splitlines()
+def _ask(*command: str) -> dict[str, str]:
+    lines = run(CLEAN_ENVIRONMENT, command, _LIMIT).output.splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line)
 
 
