@@ -159,6 +159,10 @@ MANNERED = [
     pytest.param(QUESTION, None, NOON, set(), NOON, Silence.JUST_ARRIVED, id="not right after the login"),
     pytest.param(QUESTION, None, NOON - HOUR, set(), NOON, None, id="in the middle of the day"),
     pytest.param(QUESTION, NOON - HOUR, NOON - HOUR, set(), NOON, Silence.TOLD_TODAY, id="once a day"),
+    pytest.param(
+        QUESTION, NOON - 17 * HOUR, NOON - 17 * HOUR, set(), NOON.replace(hour=9), Silence.TOLD_TODAY,
+        id="nor in the evening and the morning after",
+    ),
     pytest.param(QUESTION, NOON - 24 * HOUR, NOON - HOUR, set(), NOON, None, id="again a day later"),
     pytest.param(
         QUESTION, None, NOON, set(), NOON.replace(hour=20), Silence.NIGHT, id="not in the evening from eight on"
