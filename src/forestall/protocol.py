@@ -98,6 +98,7 @@ class OrderMessage(msgspec.Struct, forbid_unknown_fields=True):
     campaign: Word
     revision: Count
     verb: Word
+    product: Word
     release: Word
     source: Word
     version: Word

@@ -115,6 +115,7 @@ def order(**changed: object) -> protocol.OrderMessage:
         campaign="c-1",
         revision=1,
         verb="upgrade",
+        product="debian",
         release="bookworm",
         source="tool",
         version="1.1",

@@ -195,7 +195,7 @@ def test_the_service_ends_when_it_is_told_to(agent: Agent, company: Company) -> 
 
 @pytest.fixture
 def broken(agent: Agent) -> Agent:
-    (agent.debian.admindir / "status").rename(agent.debian.admindir / "status.gone")
+    (agent.system.admindir / "status").rename(agent.system.admindir / "status.gone")
     return agent
 
 

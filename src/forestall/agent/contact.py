@@ -8,12 +8,14 @@ from pathlib import Path
 import msgspec
 
 from forestall import protocol
-from forestall.agent import client, identity, orders, schedule, trust
-from forestall.agent.client import NoAnswer, server_at
+from forestall.agent import client, identity, orders, schedule
+from forestall.agent.client import NoAnswer
 from forestall.agent.memory import Memory
+from forestall.agent.orders import Reader
 from forestall.agent.sight import report_of
 from forestall.agent.state import Held, Person
 from forestall.domain.authority import agreed_time
+from forestall.domain.device import DeviceId
 from forestall.domain.evidence import Status
 from forestall.trust.verifier import Reason
 
@@ -28,9 +30,8 @@ class Contact:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        agent = memory.agent
-        self._server = server_at(agent.identity.server)
-        self._trust = trust.load(agent.directory, self._server)
+        self._trust = memory.trust
+        self._server = memory.server
         self.unanswered = False
         """The server was asked in this pass and did not answer."""
 
@@ -86,7 +87,8 @@ class Contact:
                 if refusal.reason is not Reason.UNREACHABLE or not self.unanswered:
                     memory.note("signed files refused", detail=str(refusal))
             return False
-        accepted = orders.accept(hints, memory.state.held, self._trust, memory.agent.identity.device, now)
+        reader = Reader(DeviceId(memory.agent.identity.device), frozenset(memory.installers))
+        accepted = orders.accept(hints, memory.state.held, self._trust, reader, now)
         for sentence in accepted.refused:
             memory.note("order refused", detail=sentence)
         memory.state.held = accepted.held

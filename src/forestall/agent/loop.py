@@ -61,6 +61,8 @@ class _Pass:
         self._settle()
         restarting.settle(self.memory, self._contact, self._holds(Topic.RESTART))
         self._contact.check_in_if_due()
+        hands.silence(self.memory)
+        hands.tidy(self.memory)
         self.memory.state.passed_at = self.memory.now()
         self.memory.save()
 
@@ -96,7 +98,7 @@ class _Pass:
 
     def _decide(self, held: Held) -> Decision:
         now, limits = self.memory.now(), self.memory.agent.limits
-        decision = next_step(orders.order_of(held.order), self._standing(held), now, limits)
+        decision = next_step(orders.order_of(held), self._standing(held), now, limits)
         rule = decision.rule
         held.until, held.forcing = decision.until, decision.forcing
         held.held_by = sorted(self._holds(Topic.INSTALL)) if rule.name == "in-use" else []

@@ -16,18 +16,19 @@ from forestall import protocol
 from forestall.agent import client, identity, show, texts, trust, tuf
 from forestall.agent.ask import ask, helper
 from forestall.agent.client import NoAnswer
-from forestall.agent.debian import debian_at, printable
+from forestall.agent.debian import printable
 from forestall.agent.identity import Identity
 from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
 from forestall.agent.options import Json, Root, StateDir, directory_of
 from forestall.agent.restarting import SHUTDOWN
 from forestall.agent.service import serve
+from forestall.agent.system import system_at
 from forestall.clock import utc_now
 from forestall.domain.errors import AgentError, ForestallError, InputError
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Keeps this Debian machine patched, as the server asks."
+    no_args_is_help=True, add_completion=False, help="Keeps this machine patched, as the server asks."
 )
 app.add_typer(tuf.app, name="tuf")
 app.command()(ask)
@@ -145,7 +146,7 @@ def _agent(root: Path, state: Path | None) -> Agent:
     identity.prepare(directory)
     place = root.resolve()
     restart = SHUTDOWN if place == Path("/") else ()
-    return Agent(directory, debian_at(place), identity.load(directory), restart=restart)
+    return Agent(directory, system_at(place, directory), identity.load(directory), restart=restart)
 
 
 def _host_name(given: str, root: Path) -> str:

@@ -77,4 +77,4 @@ def view_of(question: Question, remembered: State, now: datetime, tongue: str) -
 
 def _subject(held: Held) -> Subject:
     step = Step(held.step) if held.step else Step.REST
-    return Subject(orders.order_of(held.order), Status(held.status), step, held.until, held.picked_at)
+    return Subject(orders.order_of(held), Status(held.status), step, held.until, held.picked_at)

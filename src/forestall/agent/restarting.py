@@ -49,7 +49,7 @@ def _decide(memory: Memory, contact: Contact, holds: frozenset[Hold]) -> Step:
 def _pending(memory: Memory) -> Iterator[tuple[Held, Pending]]:
     for held in memory.state.held.values():
         if held.status == Status.PENDING_RESTART:
-            order = orders.order_of(held.order)
+            order = orders.order_of(held)
             if not memory.agent.restart:  # this root is not the machine: nobody may restart it from here
                 order = replace(order, restart=Restart.PERSON)
             yield held, Pending(order, held.installed_at or held.held_since, held.returned_at)

@@ -13,12 +13,15 @@ from forestall.domain.errors import AgentError
 from forestall.domain.order import Hold
 from forestall.durable import write_whole
 from forestall.protocol import OrderHint, OrderMessage
+from forestall.trust.recipe import RecipeMessage
 
 
 class Held(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """An order that the machine holds, and how far it got with it."""
 
     order: OrderMessage
+    recipe: RecipeMessage | None = None
+    """What its approval says is to be done, where there is no package."""
     hint: OrderHint
     """What the server last said beside the signed order; it counts while the server is silent."""
     held_since: datetime
@@ -82,6 +85,8 @@ class State(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     installing: bool = False
     """An installation was begun: if it is still set at a start, it was cut off."""
     held: dict[str, Held] = {}
+    channel: str = ""
+    """What became of silencing the native updater at the last pass (P5.5)."""
     person: Person = msgspec.field(default_factory=Person)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.routing import Route
 
+    from forestall.server.beat import Beat
     from forestall.server.loops import Outside
     from forestall.server.mail_settings import MailSettings
     from forestall.server.overview import Overview
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from forestall.server.wiring import Installation
 
 HERE = DeviceId("this-machine")
+WATCH_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ def up(
 ) -> None:
     """Start Forestall: database, advisories, this machine's inventory, status page. Changes nothing here."""
     from forestall.clock import stopwatch, utc_now
+    from forestall.server.beat import Beat
     from forestall.server.catalogue import load_bundle
     from forestall.server.loops import Clockwork, Watch
     from forestall.server.overview import overview
@@ -87,19 +90,19 @@ def up(
         place = trust_place(installation.settings.directory)
         _start_signer(place, installation.settings.directory, stack)
         clockwork = Clockwork(
-            database, policy, _outside(installation, place), installation.watermark, utc_now, every
+            database, policy, _outside(installation, place), installation.watermark, utc_now
         )
-        stack.callback(clockwork.stop)
-        clockwork.start()
+        stack.callback(clockwork.end)
+        decides = _beating(stack, Beat("clockwork", clockwork.turn, every))
         if installation.settings.mail and not once:
             _hand_over(installation, installation.settings.mail, stack, every)
-        watch = Watch(database, installation.settings.feeds, utc_now)
-        stack.callback(watch.stop)
         if not once:
+            watch = Beat("watch", Watch(database, installation.settings.feeds, utc_now).turn, WATCH_SECONDS)
+            stack.callback(watch.stop, wait=False)  # nothing of a download under way is kept
             watch.start()
-            _start_sweeping(stack, installation)
+            _start_probing(stack, installation, every)
         url = stack.enter_context(_web(installation, place, pages, bind))
-        _open_room(installation, stack, clockwork.wake)
+        _open_room(installation, stack, decides.wake)
         rows = triage(database, device=HERE)
         summary = Summary(len(rows), _worst(rows), url, round(stopwatch() - started, 1), trouble)
         _report(summary, pages, json=json)
@@ -139,12 +142,14 @@ def _web(
 def _hand_over(installation: "Installation", mail: "MailSettings", stack: ExitStack, every: float) -> None:
     """Let the postman hand over mail until the stack is unwound."""
     from forestall.clock import utc_now
+    from forestall.server.beat import Beat
     from forestall.server.post import post_of
     from forestall.server.postman import Postman
 
-    postman = Postman(post_of(installation, mail, utc_now), installation.watermark, every)
-    stack.callback(postman.stop)
-    postman.start()
+    postman = Postman(post_of(installation, mail, utc_now), installation.watermark)
+    stack.callback(postman.end)
+    _beating(stack, Beat("postman", postman.turn, every))
+    stack.callback(postman.hurry)
 
 
 def _behind_mails(installation: "Installation") -> "Iterable[Route]":
@@ -192,20 +197,34 @@ def _doors(installation: "Installation") -> "list[Route]":
     return admission_routes(Door(keeper, table, password, installation.enforcement.simulate))
 
 
-def _start_sweeping(stack: ExitStack, installation: "Installation") -> None:
-    """Sweep the scope, where there is one, until the stack ends."""
+def _start_probing(stack: ExitStack, installation: "Installation", every: float) -> None:
+    """Sweep the scope and look at machines in it, where there is one, until the stack ends."""
     from forestall.clock import utc_now
     from forestall.probes.sweep import allow_many_files
-    from forestall.server.sweeping import Sweeper
+    from forestall.server.beat import Beat
+    from forestall.server.effects import apply_open
+    from forestall.server.outside import looks_of
+    from forestall.server.sweeping import LOOK_EVERY_SECONDS, Sweeper
 
-    settings = installation.settings
-    if settings.scope.areas:
-        allow_many_files()
-        sweeper = Sweeper(
-            installation.database, settings.scope, installation.policy, utc_now, settings.accounts
-        )
-        stack.callback(sweeper.stop)
-        sweeper.start()
+    settings, database, policy = installation.settings, installation.database, installation.policy
+    looks = looks_of(installation)
+    if not looks:
+        return
+    allow_many_files()
+    sweeper = Sweeper(database, settings.scope, policy, utc_now, settings.accounts)
+
+    def look() -> int:
+        return apply_open(database, looks, "probes", utc_now(), policy)
+
+    _beating(stack, Beat("sweeper", sweeper.turn, LOOK_EVERY_SECONDS))
+    _beating(stack, Beat("probes", look, every))
+
+
+def _beating(stack: ExitStack, beat: "Beat") -> "Beat":
+    """Let something take its turns until the stack ends."""
+    stack.callback(beat.stop)
+    beat.start()
+    return beat
 
 
 def _start_signer(place: "TrustPlace", directory: Path, stack: ExitStack) -> None:

@@ -14,6 +14,8 @@ from forestall.domain.brakes import Wave, position_of, wait_of
 from forestall.domain.device import DeviceId
 from forestall.domain.order import CampaignId, Order, Restart, Verb
 from forestall.domain.policy import DAY, MINUTE
+from forestall.domain.product import ProductName
+from forestall.domain.recipe import Recipe
 from forestall.domain.remediation import RemediationId
 
 ORDER_LIVES = DAY
@@ -35,6 +37,10 @@ class Objection(StrEnum):
     """Waves that do not rise to everybody."""
     NOT_APPROVED = "not-approved"
     """No approval names this very update."""
+    ODD_RECIPE = "odd-recipe"
+    """A recipe that cannot be carried out, or that does not belong to this product."""
+    OTHER_PRODUCT = "other-product"
+    """This machine has no installer for it."""
     OTHER_CAMPAIGN = "other-campaign"
     """The paper is about another campaign than its name says."""
     OLD_REVISION = "old-revision"
@@ -53,6 +59,8 @@ class Approval:
     approved_at: datetime
     force_from: datetime
     pace: tuple[Wave, ...]
+    recipe: Recipe | None = None
+    """What is done, where there is no package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +141,7 @@ def bound(
         campaign=order.campaign,
         revision=order.revision,
         verb=Verb(order.verb),
+        product=ProductName(order.product),
         release=order.release,
         source=order.source,
         version=order.version,
@@ -143,6 +152,7 @@ def bound(
         texts=order.texts,
         restart=order.restart,
         imminent=imminence is not None and _same_update(imminence, order),
+        recipe=None if approval is None else approval.recipe,
     )
 
 

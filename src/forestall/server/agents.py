@@ -11,6 +11,7 @@ from forestall.domain.evidence import Evidence, Status, Witness
 from forestall.domain.inventory import Inventory, Package, PackageState, hash_of
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
+from forestall.domain.remediation import by_recipe
 from forestall.server.check_ins import Caller, Reply, hear
 from forestall.store import campaigns, devices, enrolment, evidence, inventories, ledger, records
 from forestall.store.database import Connection, Database
@@ -76,6 +77,8 @@ def compare(con: Connection, machines: Iterable[DeviceId], now: datetime) -> Non
             Observation(device, Evidence(Witness.INVENTORY, status, now)) for device, status in found.items()
         ]
         affected[campaign.id] = {d: s for d, s in found.items() if s is Status.AFFECTED}
+        if by_recipe(campaign.remediation):  # every machine is concerned, and only its agent can tell
+            affected[campaign.id] = dict.fromkeys(wanted, Status.UNKNOWN)
     evidence.take_all(con, said, now)
     for name, lacking in affected.items():
         records.enlist(con, name, lacking, now)
