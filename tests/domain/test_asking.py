@@ -26,6 +26,7 @@ from forestall.domain.asking import (
 )
 from forestall.domain.evidence import Status
 from forestall.domain.order import CampaignId, Hold, Limits, Order, Restart, Standing, Verb, next_step
+from forestall.domain.product import ProductName
 from forestall.domain.restart import Moment, Pending, next_restart, window_of
 
 JST = timezone(timedelta(hours=9))
@@ -37,6 +38,7 @@ ORDER = Order(
     campaign=CampaignId("c-1"),
     revision=1,
     verb=Verb.UPGRADE,
+    product=ProductName.DEBIAN,
     release="bookworm",
     source="openssl",
     version="3.0.22-1~deb12u2",

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestall.domain.order import CampaignId, Hold, Limits, Order, Restart, Step, Verb
+from forestall.domain.product import ProductName
 from forestall.domain.restart import RULES, Facts, Moment, Pending, key_of, next_restart, window_of
 
 DEADLINE = datetime(2026, 12, 2, 8, 0, tzinfo=UTC)
@@ -19,6 +20,7 @@ ORDER = Order(
     campaign=CampaignId("c-1"),
     revision=1,
     verb=Verb.UPGRADE,
+    product=ProductName.DEBIAN,
     release="bookworm",
     source="openssl",
     version="3.0.22-1~deb12u2",
