@@ -25,7 +25,6 @@ from forestall.agent.faces import terminal
 from forestall.agent.faces.notification import Bus
 from forestall.agent.faces.page import HEADERS, Desk, address, read_form, serve_page
 from forestall.agent.helper import Helper
-from forestall.agent.identity import Identity
 from forestall.agent.listener import Listener
 from forestall.agent.loop import run_pass
 from forestall.agent.memory import Agent
@@ -377,10 +376,10 @@ def agent(rig: Rig, company: Company) -> Agent:
     """An agent that holds an order, at noon."""
     rig.offer("tool", "1.0")
     rig.have("tool")
-    company.trusted_by(rig.directory)
+    company.enrol(rig.directory)
     company.clock.now = START.astimezone().replace(hour=12)
     company.orders = [order(force_at=company.clock() + timedelta(hours=12))]
-    agent = Agent(rig.directory, rig.debian, Identity(company.url, "d-1", "s3cret"), clock=company.clock)
+    agent = Agent(rig.directory, rig.debian, clock=company.clock)
     run_pass(agent)
     return agent
 

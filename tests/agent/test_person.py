@@ -14,7 +14,6 @@ from agent.company import START, Company, order
 from agent.rig import Rig
 from forestall.agent import journal, question, state
 from forestall.agent.conversation import Answer, Look, Shown, Verdict, View
-from forestall.agent.identity import Identity
 from forestall.agent.inbox import ANSWER, Inbox, Kept
 from forestall.agent.listener import Listener
 from forestall.agent.loop import run_pass
@@ -33,8 +32,8 @@ def agent(rig: Rig, company: Company) -> Agent:
     rig.offer("tool", "1.0")
     rig.have("tool")
     rig.offer("tool", "1.1")
-    company.trusted_by(rig.directory)
-    agent = Agent(rig.directory, rig.debian, Identity(company.url, "d-1", "s3cret"), clock=company.clock)
+    company.enrol(rig.directory)
+    agent = Agent(rig.directory, rig.debian, clock=company.clock)
     agent.restart = ("/usr/bin/touch", str(rig.root / "restarted"))
     return agent
 

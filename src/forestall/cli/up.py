@@ -52,6 +52,8 @@ class Summary:
     updates_open: int
     worst: Worst | None
     url: str
+    agents: str
+    """Where agents reach the server."""
     seconds_to_ready: float
     machine: str
     """Why this machine's inventory could not be taken; empty where it could."""
@@ -60,6 +62,7 @@ class Summary:
 def up(
     once: Annotated[bool, typer.Option("--once", help="Start, print the summary, stop.")] = False,
     bind: Annotated[str, typer.Option(help="Address and port to listen on; port 0 takes a free one.")] = "",
+    agents: Annotated[str, typer.Option(help="Address and port for agents, over TLS [127.0.0.1:8471].")] = "",
     every: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds between two passes.")] = 10.0,
     demo: Annotated[bool, typer.Option(help="Show the made-up company too.")] = True,
     data: Directory = None,
@@ -102,9 +105,10 @@ def up(
             watch.start()
             _start_probing(stack, installation, every)
         url = stack.enter_context(_web(installation, place, pages, bind))
+        address = stack.enter_context(_listening_to_agents(installation, place, agents))
         _open_room(installation, stack, decides.wake)
         rows = triage(database, device=HERE)
-        summary = Summary(len(rows), _worst(rows), url, round(stopwatch() - started, 1), trouble)
+        summary = Summary(len(rows), _worst(rows), url, address, round(stopwatch() - started, 1), trouble)
         _report(summary, pages, json=json)
         if "/company" in pages:
             showcase.start()
@@ -128,15 +132,32 @@ def _web(
     pages: "Mapping[str, Callable[[], Overview]]",
     bind: str,
 ) -> "AbstractContextManager[str]":
-    """Serve agents, people, and whoever else the settings connect; gives the address."""
-    from forestall.server.agents import AgentDesk
+    """Serve people, mirrors, and whoever else the settings connect; gives the address."""
     from forestall.server.settings import split_bind
     from forestall.web.app import make_app
     from forestall.web.serve import serving
 
-    desk = AgentDesk(installation.database, installation.policy, place.repository)
-    app = make_app(desk, pages, [*_behind_mails(installation), *_doors(installation)])
+    app = make_app(place.repository, pages, [*_behind_mails(installation), *_doors(installation)])
     return serving(app, *split_bind(bind or installation.settings.bind))
+
+
+def _listening_to_agents(
+    installation: "Installation", place: "TrustPlace", bind: str
+) -> "AbstractContextManager[str]":
+    """Serve agents, over TLS and by their certificates; gives the address."""
+    from forestall.clock import utc_now
+    from forestall.server.agents import AgentDesk
+    from forestall.server.settings import split_bind
+    from forestall.trust.device_ca import open_ca
+    from forestall.web.app import make_agents_app
+    from forestall.web.serve import serving
+
+    settings = installation.settings
+    host, port = split_bind(bind or settings.agents.bind)
+    authority = open_ca(settings.device_ca, utc_now())
+    desk = AgentDesk(installation.database, installation.policy, authority, place.repository)
+    context = authority.context(settings.device_ca, settings.agents.known_as(host))
+    return serving(make_agents_app(desk), host, port, context)
 
 
 def _hand_over(installation: "Installation", mail: "MailSettings", stack: ExitStack, every: float) -> None:
@@ -281,6 +302,7 @@ def _report(summary: Summary, pages: Iterable[str], *, json: bool) -> None:
     if summary.worst is not None:
         print_line(f"Worst: {summary.worst.update} (proposed: {summary.worst.level}): {summary.worst.why}")
     print_line(f"Status page: {summary.url}   (ready after {summary.seconds_to_ready} s; Ctrl-C stops)")
+    print_line(f"Agents reach it at {summary.agents}")
     if "/company" in pages:
         print_line(f"A made-up company of 20,000 machines lives into its campaign now: {summary.url}company")
         print_line("Turn its clock: forestall demo +1d")

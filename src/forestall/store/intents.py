@@ -20,7 +20,7 @@ from forestall.domain.order import CampaignId
 from forestall.domain.plan import UNHURRIED
 from forestall.domain.policy import HOUR, MINUTE
 from forestall.domain.record import INTENT_MARKS, Outcome, Receipt, Record, after_receipt
-from forestall.store import devices, ledger, records
+from forestall.store import devices, ledger, records, rings
 from forestall.store.bulk import copy_in, staged
 from forestall.store.lease import Lease, holds
 from forestall.store.tables import device as device_table
@@ -169,6 +169,7 @@ def load(con: Connection, now: datetime) -> Load:
         removed_at_site=removed_at_site,
         forced_in_minute=forced_in_minute,
         protected=frozenset(map(DeviceId, protected)),
+        last=rings.last(con),
     )
 
 
