@@ -24,8 +24,7 @@ from laboratory.forger import Machine, Shelf, changed_byte, changed_field, hint_
 from laboratory.office import AT_ONCE, Office, approval_for, declaration_for
 
 from forestall.clock import stopwatch
-from forestall.domain.authority import Restart
-from forestall.domain.order import Step
+from forestall.domain.order import Restart, Step
 from forestall.domain.recipe import Payload
 from forestall.trust.documents import OrderDocument
 from forestall.trust.metadata import read_root, signed_by

@@ -14,11 +14,11 @@ import msgspec
 
 from forestall.agent import client
 from forestall.agent.trust import keep_root
-from forestall.domain.authority import Restart, agreed_time
+from forestall.domain.authority import agreed_time
 from forestall.domain.brakes import position_of
 from forestall.domain.device import DeviceId
 from forestall.domain.errors import AgentError
-from forestall.domain.order import CampaignId, Step
+from forestall.domain.order import CampaignId, Restart, Step
 from forestall.domain.remediation import RemediationId
 from forestall.protocol import OrderHint
 from forestall.trust.documents import OrderDocument, WaveMessage, write

@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 from securesystemslib.signer import CryptoSigner
 
-from forestall.domain.authority import Restart
 from forestall.domain.order import CampaignId
 from forestall.protocol import OrderMessage
 from forestall.trust import ceremony
@@ -135,7 +134,7 @@ def paper_of(message: OrderMessage) -> OrderDocument:
         deadline_at=message.force_at,
         expires_at=message.expires_at,
         rings=AT_ONCE,
-        restart=Restart.PERSON,
+        restart=message.restart,
         level=message.level,
         texts=message.texts,
     )

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import msgspec
 
+from forestall.domain.order import Hold, Restart
+
 VERSION = 1
 AUTHORITY = "/agent/v1/authority"
 ENROL = "/agent/v1/enrol"
@@ -91,6 +93,10 @@ class OrderState(msgspec.Struct, forbid_unknown_fields=True):
     """Failed attempts in a row; 0 after a success."""
     forcing: bool = False
     """It installs by force right after this, unless the answer takes the order back (A7)."""
+    picked_at: Instant | None = None
+    """The moment that the person picked, to install or to restart (P5.2)."""
+    held_by: Annotated[list[Hold], msgspec.Meta(max_length=8)] = []
+    """What keeps the picked moment from being used; nothing does past the deadline."""
     detail: Text = ""
     services: Annotated[list[Word], msgspec.Meta(max_length=MAX_SERVICES)] = []
     """Services that ran before the install and have failed since (P4.2)."""
@@ -125,6 +131,8 @@ class OrderMessage(msgspec.Struct, forbid_unknown_fields=True):
     expires_at: datetime
     level: Word
     texts: dict[str, Text]
+    restart: Restart = Restart.PERSON
+    imminent: bool = False
 
 
 class OrderHint(msgspec.Struct, forbid_unknown_fields=True):

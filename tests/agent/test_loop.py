@@ -48,7 +48,7 @@ def test_an_offer_is_downloaded_and_never_installed_before_its_deadline(
     run_pass(agent)
     assert rig.status_of("tool") == "ii  1.0"
     assert held(agent).downloaded
-    assert held(agent).rule == "voluntary-period"
+    assert held(agent).rule == "last-minutes"
     assert held(agent).until == START + timedelta(hours=12)
     assert company.reports[-1].states[0].status == "affected"
 

@@ -18,6 +18,7 @@ from forestall.agent.loop import run_pass
 from forestall.agent.memory import Agent
 from forestall.agent.service import serve, wake_at
 from forestall.agent.state import Held, State
+from forestall.domain import restart
 from forestall.domain.order import RULES, Step
 from forestall.trust.metadata import fingerprint
 
@@ -133,7 +134,7 @@ def test_a_directory_that_cannot_be_made_is_said_in_a_sentence(tmp_path: Path) -
 
 
 def test_every_step_of_the_table_has_its_words_in_both_languages() -> None:
-    assert {rule.then for rule in RULES} == set(Step)
+    assert {rule.then for rule in (*RULES, *restart.RULES)} == set(Step)
     for tongue in ("en", "ja"):
         assert set(texts.NEXT[tongue]) == set(Step)
         assert set(texts.WORDS[tongue]) == set(texts.WORDS["en"])

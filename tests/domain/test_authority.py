@@ -13,7 +13,6 @@ from forestall.domain.authority import (
     Hint,
     Imminence,
     Objection,
-    Restart,
     SignedOrder,
     agreed_time,
     bound,
@@ -23,7 +22,7 @@ from forestall.domain.authority import (
 )
 from forestall.domain.brakes import Wave, pace_of, wait_of
 from forestall.domain.device import DeviceId
-from forestall.domain.order import CampaignId
+from forestall.domain.order import CampaignId, Restart
 from forestall.domain.policy import DAY, HOUR, MINUTE, Policy
 from forestall.domain.remediation import RemediationId
 

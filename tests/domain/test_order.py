@@ -14,6 +14,7 @@ from forestall.domain.order import (
     RULES,
     CampaignId,
     Facts,
+    Hold,
     Limits,
     Order,
     Rule,
@@ -21,6 +22,7 @@ from forestall.domain.order import (
     Step,
     Verb,
     came_back,
+    missed,
     next_step,
 )
 from forestall.domain.product import ProductName
@@ -100,16 +102,84 @@ CASES = [
         id="even after the deadline the person is told first",
     ),
     pytest.param(
+        "in-use",
+        {},
+        {"picked_at": OFFER + HOUR, "holds": {Hold.PRESENTATION}},
+        OFFER + HOUR,
+        id="the picked moment comes in the middle of a talk",
+    ),
+    pytest.param(
+        "in-use",
+        {},
+        {"picked_at": OFFER + HOUR, "holds": {Hold.BATTERY}, "checked_at": OFFER + HOUR},
+        DEADLINE - MINUTE,
+        id="a picked moment is held up to the deadline",
+    ),
+    pytest.param(
+        "ask-before-chosen",
+        {},
+        {"picked_at": OFFER + HOUR},
+        OFFER + HOUR,
+        id="the picked moment has come: the server is asked first",
+    ),
+    pytest.param(
+        "as-picked",
+        {},
+        {"picked_at": OFFER + HOUR, "checked_at": OFFER + HOUR},
+        OFFER + HOUR,
+        id="asked just now: installed at the picked moment",
+    ),
+    pytest.param(
+        "as-picked",
+        {},
+        {"picked_at": OFFER + HOUR, "unanswered": True, "downloaded": False},
+        OFFER + HOUR,
+        id="the person's own moment needs no answer, nor a download ahead",
+    ),
+    pytest.param(
+        "as-picked",
+        {},
+        {"picked_at": DEADLINE, "returned_at": DEADLINE, "unanswered": True},
+        DEADLINE + MINUTE,
+        id="nobody has to wait for the end of a countdown",
+    ),
+    pytest.param(
         "download-ahead", {}, {"downloaded": False}, OFFER, id="it is fetched in the voluntary period"
     ),
     pytest.param(
-        "voluntary-period", {}, {}, DEADLINE - MINUTE, id="a minute before the deadline it still waits"
+        "download-ahead",
+        {},
+        {"downloaded": False},
+        DEADLINE - MINUTE,
+        id="even in the last minutes it is fetched first",
+    ),
+    pytest.param("last-minutes", {}, {}, DEADLINE - 30 * MINUTE, id="half an hour before the deadline"),
+    pytest.param(
+        "last-minutes",
+        {},
+        {"holds": {Hold.FULL_SCREEN}},
+        DEADLINE - MINUTE,
+        id="a minute before the deadline it is only told, in use or not",
+    ),
+    pytest.param(
+        "voluntary-period",
+        {},
+        {},
+        DEADLINE - 31 * MINUTE,
+        id="until half an hour before the deadline the person is free",
+    ),
+    pytest.param(
+        "voluntary-period",
+        {},
+        {"picked_at": OFFER + HOUR, "holds": {Hold.PRESENTATION}},
+        OFFER + HOUR - MINUTE,
+        id="a picked moment is awaited, whatever goes on before it",
     ),
     pytest.param(
         "voluntary-period",
         {},
         {"status": Status.UNKNOWN},
-        DEADLINE - MINUTE,
+        DEADLINE - HOUR,
         id="an unknown state is offered like an open one",
     ),
     pytest.param(
@@ -169,6 +239,20 @@ CASES = [
     ),
     pytest.param(
         "force", {}, {"checked_at": DEADLINE}, DEADLINE, id="asked just now: installed at the deadline"
+    ),
+    pytest.param(
+        "force",
+        {},
+        {"checked_at": DEADLINE, "holds": set(Hold), "picked_at": DEADLINE + HOUR},
+        DEADLINE,
+        id="nothing holds past the deadline, and no moment after it counts",
+    ),
+    pytest.param(
+        "force",
+        {"imminent": True},
+        {"checked_at": DEADLINE + HOUR, "returned_at": DEADLINE + HOUR},
+        DEADLINE + HOUR,
+        id="an imminent threat waits for no countdown",
     ),
     pytest.param(
         "force",
@@ -245,6 +329,15 @@ def test_no_case_at_all_forces_what_must_not_be_forced() -> None:
             assert facts.status in {Status.AFFECTED, Status.UNKNOWN}
 
 
+def test_no_case_at_all_installs_for_a_person_who_did_not_pick() -> None:
+    """P5.2, A7: only at the picked moment, with nothing that holds, in the order's time, asked just before."""
+    for facts in everything():
+        if first_row(facts).then is Step.INSTALL:
+            assert all((facts.picked, facts.released, facts.offered, facts.asked_now))
+            assert not any((facts.held, facts.recalled, facts.expired))
+            assert facts.status in {Status.AFFECTED, Status.UNKNOWN}
+
+
 INSTANTS = st.integers(-40 * 86_400, 40 * 86_400).map(lambda seconds: DEADLINE + timedelta(seconds=seconds))
 STANDINGS = st.builds(
     Standing,
@@ -255,6 +348,8 @@ STANDINGS = st.builds(
     unanswered=st.booleans(),
     returned_at=st.none() | INSTANTS,
     failed_at=st.none() | INSTANTS,
+    picked_at=st.none() | INSTANTS,
+    holds=st.frozensets(st.sampled_from(Hold)),
 )
 
 
@@ -279,6 +374,31 @@ def test_what_waits_says_until_when_and_then_something_else_applies(
         assert decision.until > now
         later = next_step(ORDER, standing, decision.until, LIMITS)
         assert (later.rule.name, later.until) != (decision.rule.name, decision.until)
+
+
+@given(STANDINGS, INSTANTS)
+def test_what_holds_ends_at_the_deadline(standing: Standing, now: datetime) -> None:
+    """P5.4: from then on a hold changes nothing at all."""
+    if now >= DEADLINE:
+        free = replace(standing, holds=frozenset())
+        assert next_step(ORDER, standing, now, LIMITS) == next_step(ORDER, free, now, LIMITS)
+
+
+MISSED = [
+    pytest.param(OFFER - HOUR, OFFER + HOUR, True, id="asleep at the picked moment"),
+    pytest.param(OFFER - HOUR, OFFER + 4 * MINUTE, False, id="awake just in time"),
+    pytest.param(OFFER - 5 * MINUTE, OFFER + 6 * MINUTE, False, id="a short gap is no absence"),
+    pytest.param(OFFER + MINUTE, OFFER + HOUR, False, id="away only later: it is due"),
+    pytest.param(None, OFFER + HOUR, False, id="no sign of life is remembered"),
+]
+
+
+@pytest.mark.parametrize(("passed_at", "now", "away"), MISSED)
+def test_a_moment_that_was_slept_through_is_missed(
+    passed_at: datetime | None, now: datetime, away: bool
+) -> None:
+    """P5.2: nobody finds the machine restarting in the morning because of a moment picked for the night."""
+    assert missed(OFFER, passed_at, now, LIMITS) is away
 
 
 BACK = [

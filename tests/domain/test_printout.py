@@ -3,11 +3,24 @@
 from pathlib import Path
 
 from domain.made import POLICY
+from forestall.domain import order, restart
 from forestall.domain.admission import DOOR
 from forestall.domain.campaign import TRANSITIONS
 from forestall.domain.duration import parse_duration
 from forestall.domain.plan import RULES
-from forestall.domain.printout import FACTS, door_lines, in_words, markdown, moves, numbers, rule_lines
+from forestall.domain.printout import (
+    AGENT_FACTS,
+    FACTS,
+    RESTART_FACTS,
+    agent_lines,
+    door_lines,
+    in_words,
+    markdown,
+    moves,
+    numbers,
+    restart_lines,
+    rule_lines,
+)
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "process.md"
 
@@ -15,6 +28,8 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "process.md"
 def test_every_row_is_there_in_order():
     assert [line.name for line in rule_lines()] == [rule.name for rule in RULES]
     assert [line.name for line in door_lines()] == [rule.name for rule in DOOR]
+    assert [line.name for line in agent_lines()] == [rule.name for rule in order.RULES]
+    assert [line.name for line in restart_lines()] == [rule.name for rule in restart.RULES]
     assert [(move.phase, move.step) for move in moves()] == list(TRANSITIONS)
 
 
@@ -26,8 +41,9 @@ def test_a_row_reads_like_a_sentence():
 
 
 def test_two_facts_never_read_the_same():
-    said = [words for pair in FACTS.values() for words in pair]
-    assert len(set(said)) == len(said)
+    for facts in (FACTS, AGENT_FACTS, RESTART_FACTS):
+        said = [words for pair in facts.values() for words in pair]
+        assert len(set(said)) == len(said)
 
 
 def test_rows_that_differ_read_differently():

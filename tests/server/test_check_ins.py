@@ -13,6 +13,7 @@ from forestall import protocol
 from forestall.domain.device import DeviceId
 from forestall.domain.events import EventKind
 from forestall.domain.identity import Certificate, Recognition, Void
+from forestall.domain.order import Hold
 from forestall.server.check_ins import Caller, Reply, hear
 from forestall.store import devices, identities, inventories, ledger, tables
 from forestall.store.database import Connection
@@ -162,3 +163,21 @@ def test_a_late_word_does_not_turn_the_count_back(company: Company):
         company.desk.hear([Caller(mine, protocol.CheckIn("1", "a", number, "0" * 64, []))], company.now)
     (reply,) = company.desk.hear([Caller(mine, protocol.CheckIn("1", "b", 4, "0" * 64, []))], company.now)
     assert reply is Recognition.CLONED
+
+
+def test_what_a_person_picked_and_what_holds_is_told_beside_the_machines_word(company: Company):
+    """P5.2: whoever asks why this machine is open reads it there."""
+    fleet = fleet_of(company)
+    mine = next(iter(fleet.certificates.values()))
+    state = protocol.OrderState(
+        fleet.campaign,
+        1,
+        "affected",
+        detail="openssl 1.0",
+        picked_at=company.now,
+        held_by=[Hold.PRESENTATION],
+    )
+    message = protocol.CheckIn("1", "b", 10_000, "0" * 64, [state])
+    _, known = heard(fleet, [[Caller(mine, message)]])
+    said = f"openssl 1.0; its person picked {company.now:%Y-%m-%d %H:%M %Z}; in use: presentation"
+    assert any(said in str(word) for word in known["words"])

@@ -9,6 +9,7 @@ from forestall.domain.authority import Approval, forced_at, objections
 from forestall.domain.brakes import force_at, pace_of, position_of
 from forestall.domain.campaign import Campaign, Step
 from forestall.domain.device import DeviceId
+from forestall.domain.order import Restart
 from forestall.server.publishing import order_document, ordered
 from forestall.trust.documents import odd_names, signed_order_of
 
@@ -34,6 +35,13 @@ def test_an_order_says_what_the_campaign_says_and_nothing_speaks_against_it() ->
     assert objections(signed_order_of(paper), approval, START + HOUR) == ()
     assert (paper.campaign, paper.deadline_at) == (VOLUNTARY.id, VOLUNTARY.deadline_at)
     assert set(paper.texts) == {"en", "ja"}
+
+
+def test_who_restarts_a_machine_is_signed_and_by_default_people_do():
+    """A6."""
+    assert order_document(VOLUNTARY, 1_000, START, POLICY).restart is Restart.PERSON
+    strict = replace(POLICY, restart_at_deadline=True)
+    assert order_document(VOLUNTARY, 1_000, START, strict).restart is Restart.DEADLINE
 
 
 @pytest.mark.parametrize("fleet", [0, 1, 50, 1_000, 300_000])

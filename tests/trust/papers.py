@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from laboratory.office import AT_ONCE, approval_for
 
-from forestall.domain.authority import Restart
+from forestall.domain.order import Restart
 from forestall.trust.documents import OrderDocument, RemediationDocument
 
 NOW = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)

@@ -14,7 +14,7 @@ from forestall.agent.client import NoAnswer
 from forestall.agent.memory import Memory
 from forestall.agent.orders import Reader
 from forestall.agent.sight import report_of
-from forestall.agent.state import Held
+from forestall.agent.state import Held, Person
 from forestall.domain.authority import agreed_time
 from forestall.domain.device import DeviceId
 from forestall.domain.evidence import Status
@@ -22,7 +22,10 @@ from forestall.domain.identity import due
 from forestall.trust.device_key import new_key, request_for
 from forestall.trust.verifier import Reason
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+def boot_id() -> str:
+    """Name this boot of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 class Contact:
@@ -146,7 +149,7 @@ class Contact:
     def _report(self) -> protocol.CheckIn:
         return protocol.CheckIn(
             agent_version=importlib.metadata.version("forestall"),
-            boot_id=_BOOT_ID.read_text().strip(),
+            boot_id=boot_id(),
             sequence=self._memory.state.sequence,
             inventory_sha256=self._memory.sight.sha256,
             states=self._states(),
@@ -157,10 +160,15 @@ class Contact:
         return hashlib.sha256(seen + msgspec.json.encode(self._states())).hexdigest()
 
     def _states(self) -> list[protocol.OrderState]:
-        return [_state_of(held) for held in self._memory.state.held.values()]
+        person = self._memory.state.person
+        return [_state_of(held, person) for held in self._memory.state.held.values()]
 
 
-def _state_of(held: Held) -> protocol.OrderState:
+def _state_of(held: Held, person: Person) -> protocol.OrderState:
+    pending = held.status == Status.PENDING_RESTART
+    detail = held.problem or held.detail
+    if pending and person.restart_rule == "restarted-in-vain":
+        detail = f"restarted in vain: {detail}"
     return protocol.OrderState(
         campaign=held.order.campaign,
         revision=held.order.revision,
@@ -171,5 +179,7 @@ def _state_of(held: Held) -> protocol.OrderState:
         attempts=held.attempts,
         failures=held.failures,
         forcing=held.forcing,
-        detail=(held.problem or held.detail)[:2_000],
+        picked_at=person.restart_picked_at if pending else held.picked_at,
+        held_by=held.held_by,
+        detail=detail[:2_000],
     )

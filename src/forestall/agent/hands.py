@@ -63,6 +63,7 @@ def install(memory: Memory, held: Held, *, chosen: bool) -> Outcome:
     outcome = memory.installer(order).install(order, memory.sight, _transcript(memory))
     memory.state.installing = False
     held.forced = not chosen
+    held.picked_at = None  # it is over, failed or not: then the person is asked anew
     memory.see()
     if held.status in INSTALLED:
         held.installed_at = memory.now()

@@ -1,12 +1,13 @@
 """One pass of the agent: gather, decide by the rule table, apply; what a person asks for goes the same way."""
 
-from forestall.agent import hands, orders, state
+from forestall.agent import hands, orders, person, restarting, state
 from forestall.agent.contact import Contact
 from forestall.agent.installers.outcome import Outcome
 from forestall.agent.memory import Agent, Memory
 from forestall.agent.state import Held, State
+from forestall.domain.asking import Topic
 from forestall.domain.evidence import Status
-from forestall.domain.order import Decision, Standing, Step, Verb, next_step
+from forestall.domain.order import Decision, Hold, Standing, Step, Verb, next_step
 
 _OPEN = {Status.AFFECTED, Status.UNKNOWN}
 
@@ -37,6 +38,8 @@ class _Pass:
         if self.memory.state.installing:
             hands.repair(self.memory)
         self.memory.see()
+        self._picked_now = person.hear(self.memory)
+        self._held_by = agent.holds()
         if ask:
             self._contact.check_in()
         else:
@@ -56,6 +59,7 @@ class _Pass:
     def finish(self) -> None:
         """Settle the orders, tell the server what changed, remember the pass."""
         self._settle()
+        restarting.settle(self.memory, self._contact, self._holds(Topic.RESTART))
         self._contact.check_in_if_due()
         hands.silence(self.memory)
         hands.tidy(self.memory)
@@ -84,6 +88,8 @@ class _Pass:
                 hands.download(self.memory, held)
             case Step.CHECK_IN if not self._contact.unanswered:
                 self._contact.check_in()
+            case Step.INSTALL:
+                hands.install(self.memory, held, chosen=True)
             case Step.FORCE:
                 hands.install(self.memory, held, chosen=False)
             case _:
@@ -95,6 +101,7 @@ class _Pass:
         decision = next_step(orders.order_of(held), self._standing(held), now, limits)
         rule = decision.rule
         held.until, held.forcing = decision.until, decision.forcing
+        held.held_by = sorted(self._holds(Topic.INSTALL)) if rule.name == "in-use" else []
         if held.rule != rule.name:
             held.step, held.rule, held.paragraph = rule.then, rule.name, rule.paragraph
             self.memory.note(rule.meaning, held)
@@ -109,4 +116,10 @@ class _Pass:
             unanswered=self._contact.unanswered,
             returned_at=held.returned_at,
             failed_at=held.failed_at,
+            picked_at=held.picked_at,
+            holds=self._holds(Topic.INSTALL),
         )
+
+    def _holds(self, topic: Topic) -> frozenset[Hold]:
+        """Tell what holds; who says *now* knows best whether it is a good moment."""
+        return frozenset() if self._picked_now is topic else self._held_by

@@ -12,11 +12,13 @@ import msgspec
 import typer
 
 from forestall.agent import identity, show, texts, tuf
+from forestall.agent.ask import ask, helper
 from forestall.agent.debian import printable
 from forestall.agent.enrolment import Invitation, join
 from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
-from forestall.agent.options import Json, Root, StateDir
+from forestall.agent.options import Json, Root, StateDir, directory_of
+from forestall.agent.restarting import SHUTDOWN
 from forestall.agent.service import serve
 from forestall.agent.system import system_at
 from forestall.clock import utc_now
@@ -26,6 +28,8 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Keeps this machine patched, as the server asks."
 )
 app.add_typer(tuf.app, name="tuf")
+app.command()(ask)
+app.command()(helper)
 
 
 @app.command()
@@ -45,7 +49,7 @@ def enrol(  # noqa: PLR0917, PLR0913 - a command's options
 ) -> None:
     """Put this machine under the server's management."""
     made, trusted = join(
-        _directory(root, state), Invitation(server, token, fingerprint, mirror), _host_name(name, root)
+        directory_of(root, state), Invitation(server, token, fingerprint, mirror), _host_name(name, root)
     )
     found: dict[str, object] = {"device": made.device, "server": server, "root": trusted}
     _print(as_json, found, f"enrolled as {made.device}; trusts root {trusted}")
@@ -73,7 +77,7 @@ def run(
 @app.command()
 def status(root: Root = Path("/"), state: StateDir = None, as_json: Json = False) -> None:
     """Say what is open here, until when, and what happens next."""
-    _show(_directory(root, state), as_json=as_json)
+    _show(directory_of(root, state), as_json=as_json)
 
 
 @app.command()
@@ -120,14 +124,12 @@ def main() -> None:
         sys.exit(1)
 
 
-def _directory(root: Path, state: Path | None) -> Path:
-    return (state or root / "var/lib/forestall-agent").absolute()
-
-
 def _agent(root: Path, state: Path | None) -> Agent:
-    directory = _directory(root, state)
+    directory = directory_of(root, state)
     identity.prepare(directory)
-    return Agent(directory, system_at(root.resolve(), directory))
+    place = root.resolve()
+    restart = SHUTDOWN if place == Path("/") else ()
+    return Agent(directory, system_at(place, directory), restart=restart)
 
 
 def _host_name(given: str, root: Path) -> str:

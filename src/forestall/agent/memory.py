@@ -20,7 +20,7 @@ from forestall.agent.state import Held, State
 from forestall.agent.system import System
 from forestall.clock import utc_now
 from forestall.domain.evidence import Status
-from forestall.domain.order import Limits, Order, came_back
+from forestall.domain.order import Hold, Limits, Order, came_back
 from forestall.domain.product import ProductName
 from forestall.trust.verifier import Trust
 
@@ -40,6 +40,10 @@ class Agent:
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], datetime] = utc_now
     spread: Callable[[], float] = _spread
+    holds: Callable[[], frozenset[Hold]] = frozenset
+    """What keeps a picked moment from being used just now."""
+    restart: tuple[str, ...] = ()
+    """The fixed command that restarts the machine; none where this root is not the machine itself."""
 
 
 class Memory:

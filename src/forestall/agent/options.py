@@ -15,3 +15,8 @@ StateDir = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON with stable keys.")]
+
+
+def directory_of(root: Path, state: Path | None) -> Path:
+    """Find the agent's directory."""
+    return (state or root / "var/lib/forestall-agent").absolute()

@@ -175,7 +175,11 @@ def hold(before: Held | None, allowed: Allowed, hint: OrderHint, now: datetime) 
         )
     same_deadline = before.order.force_at == message.force_at
     returned_at = before.returned_at if same_deadline else None
-    return msgspec.structs.replace(before, order=message, hint=hint, returned_at=returned_at)
+    # A deadline that moved forward was not known before: if it has passed already, the countdown begins now (A5).
+    held_since = now if message.force_at < before.order.force_at else before.held_since
+    return msgspec.structs.replace(
+        before, order=message, hint=hint, held_since=held_since, returned_at=returned_at
+    )
 
 
 def message_of(order: Order) -> OrderMessage:
@@ -193,6 +197,8 @@ def message_of(order: Order) -> OrderMessage:
         expires_at=order.expires_at,
         level=order.level,
         texts=dict(order.texts),
+        restart=order.restart,
+        imminent=order.imminent,
     )
 
 
@@ -215,5 +221,7 @@ def order_of(held: Held) -> Order:
         expires_at=message.expires_at,
         level=message.level,
         texts=message.texts,
+        restart=message.restart,
+        imminent=message.imminent,
         recipe=recipe,
     )

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from forestall.agent import restarts
+from forestall.agent import restarts, seat
+from forestall.agent.inbox import ANSWER
+from forestall.agent.listener import Listener
 from forestall.agent.loop import run_pass
 from forestall.agent.memory import Agent
 from forestall.agent.state import State
@@ -20,13 +22,24 @@ _AFTER_TROUBLE = timedelta(minutes=1)
 
 def serve(agent: Agent, stop: threading.Event, complain: Callable[[str], None]) -> None:
     """Work until `stop` is set; a pass that fails is told and tried again, it never ends the service."""
-    while not stop.is_set():
-        try:
-            remembered: State | None = run_pass(agent)
-        except (ForestallError, OSError) as error:
-            complain(str(error))
-            remembered = None
-        _sleep(agent, stop, remembered)
+    listener = Listener(agent, seat.user_here)
+    agent.holds = lambda: listener.holds() | seat.holds()
+    listening = threading.Thread(target=listener.serve, args=(stop, complain), name="listener")
+    listening.start()
+    try:
+        while not stop.is_set():
+            _sleep(agent, stop, _pass(agent, complain))
+    finally:
+        stop.set()
+        listening.join()
+
+
+def _pass(agent: Agent, complain: Callable[[str], None]) -> State | None:
+    try:
+        return run_pass(agent)
+    except (ForestallError, OSError) as error:
+        complain(str(error))
+        return None
 
 
 def wake_at(state: State | None, now: datetime) -> datetime:
@@ -34,6 +47,8 @@ def wake_at(state: State | None, now: datetime) -> datetime:
     if state is None:
         return now + _AFTER_TROUBLE
     instants = [now + _SIGN_OF_LIFE, *(held.until for held in state.held.values() if held.until)]
+    if state.person.restart_until is not None:
+        instants.append(state.person.restart_until)
     if state.next_check_at is not None:
         instants.append(state.next_check_at)
     return max(min(instants), now + timedelta(seconds=1))
@@ -44,6 +59,7 @@ def _sleep(agent: Agent, stop: threading.Event, state: State | None) -> None:
     until = wake_at(state, agent.clock() + skew)
     seen = written = _written(agent)
     remembered = _changed_at(agent.directory / "state.json")
+    answers = _changed_at(agent.directory / ANSWER)
     waiting = state is not None and any(held.status == Status.PENDING_RESTART for held in state.held.values())
     stale = restarts.scan(agent.system.path) if waiting else ()
     while (left := (until - agent.clock() - skew).total_seconds()) > 0:
@@ -51,6 +67,8 @@ def _sleep(agent: Agent, stop: threading.Event, state: State | None) -> None:
             return
         if _changed_at(agent.directory / "state.json") != remembered:
             return  # a person's command went before us: there may be new orders
+        if _changed_at(agent.directory / ANSWER) != answers:
+            return
         before, written = written, _written(agent)
         # Only once dpkg is quiet: in the middle of an installation half the packages look broken.
         if written != seen and written == before:

@@ -9,7 +9,9 @@ import msgspec
 from forestall.agent import journal, state, texts
 from forestall.agent.debian import printable
 from forestall.agent.journal import Entry
-from forestall.agent.state import Held
+from forestall.agent.state import Held, Person
+from forestall.domain.evidence import Status
+from forestall.domain.order import Hold
 
 
 class OrderView(msgspec.Struct):
@@ -33,6 +35,8 @@ class OrderView(msgspec.Struct):
     forced: bool
     failures: int
     installed_at: datetime | None
+    picked_at: datetime | None
+    held_by: list[Hold]
 
 
 class StatusView(msgspec.Struct):
@@ -41,6 +45,8 @@ class StatusView(msgspec.Struct):
     checked_at: datetime | None
     next_check_at: datetime | None
     problem: str
+    restart_latest_at: datetime | None
+    """The machine restarts then by itself, if not before; none where no restart is due or only people do it."""
     orders: list[OrderView]
     done: list[Entry]
 
@@ -53,7 +59,8 @@ def status_of(directory: Path, clock_now: datetime, tongue: str) -> StatusView:
         checked_at=remembered.checked_at,
         next_check_at=remembered.next_check_at,
         problem=complaint or remembered.last_problem,
-        orders=[_view(held, now, tongue) for held in remembered.held.values()],
+        restart_latest_at=remembered.person.restart_latest_at,
+        orders=[_view(held, remembered.person, now, tongue) for held in remembered.held.values()],
         done=journal.tail(directory, 10),
     )
 
@@ -73,6 +80,10 @@ def lines(view: StatusView, now: datetime, tongue: str) -> Iterator[str]:
         yield f"  {words['state']}: {words.get(order.status, order.status)} ({printable(order.detail, 300)})"
         yield f"  {words['deadline']}: {texts.instant(order.deadline_at, now, tongue)}"
         yield f"  {words['next']}: {printable(order.next, 300)} [{order.paragraph}]"
+        if order.picked_at is not None:
+            yield f"  {words['picked']}: {texts.instant(order.picked_at, now, tongue)}"
+        if order.held_by:
+            yield f"  {words['held']}: {', '.join(words[hold] for hold in order.held_by)}"
         if order.problem:
             yield f"  {words['problem']}: {printable(order.problem, 400)}"
     if view.done:
@@ -88,8 +99,13 @@ def as_json(view: StatusView) -> str:
     return msgspec.json.format(msgspec.json.encode(view)).decode()
 
 
-def _view(held: Held, now: datetime, tongue: str) -> OrderView:
-    order = held.order
+def _view(held: Held, person: Person, now: datetime, tongue: str) -> OrderView:
+    order, pending = held.order, held.status == Status.PENDING_RESTART
+    if pending:
+        coming = texts.restart_next(person.restart_step, person.restart_until, now, tongue)
+    else:
+        failed = held.failures > 0
+        coming = texts.what_next(held.step, order.campaign, held.until, now, tongue, failed=failed)
     return OrderView(
         campaign=order.campaign,
         source=order.source,
@@ -101,7 +117,7 @@ def _view(held: Held, now: datetime, tongue: str) -> OrderView:
         problem=held.problem,
         deadline_at=order.force_at,
         deadline_in_seconds=int((order.force_at - now).total_seconds()),
-        next=texts.what_next(held.step, order.campaign, held.until, now, tongue, failed=held.failures > 0),
+        next=coming,
         rule=held.rule,
         paragraph=held.paragraph,
         until=held.until,
@@ -109,4 +125,6 @@ def _view(held: Held, now: datetime, tongue: str) -> OrderView:
         forced=held.forced,
         failures=held.failures,
         installed_at=held.installed_at,
+        picked_at=person.restart_picked_at if pending else held.picked_at,
+        held_by=held.held_by,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from forestall.domain.errors import AgentError
+from forestall.domain.order import Hold
 from forestall.durable import write_whole
 from forestall.protocol import OrderHint, OrderMessage
 from forestall.trust.recipe import RecipeMessage
@@ -44,6 +45,26 @@ class Held(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     rule: str = ""
     paragraph: str = ""
     until: datetime | None = None
+    picked_at: datetime | None = None
+    """The moment that the person picked for it."""
+    held_by: list[Hold] = []
+    """What keeps the picked moment from being used."""
+
+
+class Person(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """What concerns the person, not one order: the machine's one restart, and when it was last away."""
+
+    back_at: datetime | None = None
+    restart_picked_at: datetime | None = None
+    restart_step: str = ""
+    restart_rule: str = ""
+    restart_until: datetime | None = None
+    restart_latest_at: datetime | None = None
+    """The moment after which it is not put off any more; none where only people restart this machine."""
+    restarted_for: list[str] = []
+    """What it was restarted for already (A6)."""
+    restarted_boot: str = ""
+    """The boot in which it was told to restart."""
 
 
 class State(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -68,6 +89,7 @@ class State(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     held: dict[str, Held] = {}
     channel: str = ""
     """What became of silencing the native updater at the last pass (P5.5)."""
+    person: Person = msgspec.field(default_factory=Person)
 
 
 _FILE = "state.json"

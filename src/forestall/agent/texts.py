@@ -15,7 +15,9 @@ NEXT: Mapping[str, Mapping[Step, str]] = {
         Step.OFFER: "You choose the moment: sudo forestall-agent install {campaign}",
         Step.DOWNLOAD: "It is being fetched. You choose the moment: sudo forestall-agent install {campaign}",
         Step.WAIT: "You choose the moment until the deadline: sudo forestall-agent install {campaign}",
-        Step.COUNT_DOWN: "The deadline has passed while this machine was away. It is installed {until}.",
+        Step.COUNT_DOWN: "The deadline has come; this cannot be put off. It is installed {until}.",
+        Step.INSTALL: "You picked this moment. It is being installed.",
+        Step.RESTART: "The machine is about to restart.",
         Step.FORCE: "The deadline has passed. It is being installed.",
     },
     "ja": {
@@ -26,10 +28,26 @@ NEXT: Mapping[str, Mapping[Step, str]] = {
         Step.OFFER: "時刻は自由に選べます: sudo forestall-agent install {campaign}",
         Step.DOWNLOAD: "取得中です。時刻は自由に選べます: sudo forestall-agent install {campaign}",
         Step.WAIT: "期限までは時刻を自由に選べます: sudo forestall-agent install {campaign}",
-        Step.COUNT_DOWN: "不在の間に期限が過ぎました。{until}にインストールされます。",
+        Step.COUNT_DOWN: "期限のため、これ以上は延期できません。{until}にインストールされます。",
+        Step.INSTALL: "ご指定の時刻になりました。インストール中です。",
+        Step.RESTART: "まもなく再起動します。",
         Step.FORCE: "期限が過ぎました。インストール中です。",
     },
 }
+
+RESTART: Mapping[str, Mapping[Step, str]] = {
+    "en": {
+        Step.WAIT: "Installed; in force after one restart. You choose the moment: forestall-agent ask",
+        Step.COUNT_DOWN: "Installed; the machine restarts {until}. Save your work.",
+        Step.RESTART: "Installed; the machine is about to restart.",
+    },
+    "ja": {
+        Step.WAIT: "インストール済みです。再起動すると有効になります。時刻を選べます: forestall-agent ask",
+        Step.COUNT_DOWN: "インストール済みです。{until}に再起動します。作業中のファイルを保存してください。",
+        Step.RESTART: "インストール済みです。まもなく再起動します。",
+    },
+}
+"""What comes next where the agent restarts the machine itself."""
 
 FAILED: Mapping[str, str] = {
     "en": "The installation failed; it is tried again {until}.",
@@ -42,6 +60,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "state": "State",
         "next": "Next",
         "problem": "Problem",
+        "picked": "You picked",
+        "held": "Waits, since it is in use",
+        "full_screen": "full screen",
+        "presentation": "a presentation or a film",
+        "battery": "little battery",
         "done": "What was done here",
         "nothing": "Nothing is asked of this machine.",
         "checked": "Last contact with the server",
@@ -63,6 +86,11 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "state": "状態",
         "next": "次",
         "problem": "問題",
+        "picked": "予約した時刻",
+        "held": "使用中のため待機しています",
+        "full_screen": "全画面表示",
+        "presentation": "発表または動画の再生中",
+        "battery": "バッテリー残量不足",
         "done": "ここで行われたこと",
         "nothing": "このコンピューターへの要求はありません。",
         "checked": "サーバーとの最後の通信",
@@ -113,3 +141,11 @@ def what_next(
         return FAILED[tongue].format(until=when)
     sentence = NEXT[tongue].get(Step(step)) if step else None
     return sentence.format(campaign=campaign, until=when) if sentence else ""
+
+
+def restart_next(step: str, until: datetime | None, now: datetime, tongue: str) -> str:
+    """Say what happens next about what is installed and waits for the machine's restart."""
+    sentence = RESTART[tongue].get(Step(step)) if step else None
+    if sentence is None:
+        return NEXT[tongue][Step.AWAIT_RESTART]
+    return sentence.format(until=span(until - now, tongue) if until else "")

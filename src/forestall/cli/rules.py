@@ -19,7 +19,7 @@ def rules(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Print the rules in order, the first that applies decides; then the door's, the test's, phases, numbers."""
+    """Print the rules in order, the first that applies decides; doors, tests, agents, phases, numbers."""
     from forestall.domain import printout
     from forestall.domain.policy import Policy
     from forestall.server.policy_file import load_policy
@@ -27,14 +27,17 @@ def rules(
     listed = printout.numbers(load_policy(policy) if policy else Policy())
     rules, door, phases = printout.rule_lines(), printout.door_lines(), printout.moves()
     verdicts, gates = printout.verdict_lines(), printout.gate_lines()
+    agent, restart = printout.agent_lines(), printout.restart_lines()
     if json:
-        print_json({"rules": rules, "door": door, "verdicts": verdicts, "rings": gates}
-                   | {"phases": phases, "numbers": listed})  # fmt: skip
+        tables = {"rules": rules, "door": door, "verdicts": verdicts, "rings": gates}
+        print_json({**tables, "agent": agent, "restart": restart, "phases": phases, "numbers": listed})
         return
     _show("Every machine, every minute: the first rule that applies decides.", _RULE, _cells(rules))
     _show("A machine at the door (logon, VPN):", _RULE, _cells(door))
     _show("A machine that tests a patch:", _RULE, _cells(verdicts))
     _show("The rings: does the next one get it?", _RULE, _cells(gates))
+    _show("An agent about each of its orders:", _RULE, _cells(agent))
+    _show("An agent about the one restart for all that is due:", _RULE, _cells(restart))
     steps = ("in phase", "step", "leads to", "paragraph")
     _show("A campaign's phases; a step that is not here is refused:", steps, map(astuple, phases))
     _show("The numbers:", ("number", "paragraph", "value", "meaning"), map(astuple, listed))

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from forestall.domain.brakes import Wave, position_of, wait_of
 from forestall.domain.device import DeviceId
-from forestall.domain.order import CampaignId, Order, Verb
+from forestall.domain.order import CampaignId, Order, Restart, Verb
 from forestall.domain.policy import DAY, MINUTE
 from forestall.domain.product import ProductName
 from forestall.domain.recipe import Recipe
@@ -21,13 +21,6 @@ from forestall.domain.remediation import RemediationId
 ORDER_LIVES = DAY
 """No order is signed for longer (A11)."""
 CLOCKS_MAY_DIFFER = 5 * MINUTE
-
-
-class Restart(StrEnum):
-    """Who may restart a machine for an update."""
-
-    PERSON = "person"
-    """The person at the machine, or whoever runs it; the agent never does."""
 
 
 class Objection(StrEnum):
@@ -157,6 +150,8 @@ def bound(
         expires_at=order.expires_at,
         level=order.level,
         texts=order.texts,
+        restart=order.restart,
+        imminent=imminence is not None and _same_update(imminence, order),
         recipe=None if approval is None else approval.recipe,
     )
 

@@ -14,6 +14,25 @@ from forestall.domain.remediation import RemediationId
 CampaignId = NewType("CampaignId", str)
 
 
+class Restart(StrEnum):
+    """Who may restart a machine for an update."""
+
+    PERSON = "person"
+    """The person at the machine, or whoever runs it; the agent never does."""
+    DEADLINE = "deadline"
+    """The person picks the moment; at the deadline the agent restarts the machine, after a countdown (A6)."""
+
+
+class Hold(StrEnum):
+    """Why a picked moment, or a question, is a bad one just now; nothing holds past the deadline."""
+
+    FULL_SCREEN = "full_screen"
+    PRESENTATION = "presentation"
+    """Something keeps the screen awake: a talk, a film, a meeting."""
+    BATTERY = "battery"
+    """Little is left in it, and nothing feeds it."""
+
+
 class Verb(StrEnum):
     """All an order can ask for. There is no verb for a command line, and there will be none (A10)."""
 
@@ -40,6 +59,9 @@ class Order:
     level: str
     texts: Mapping[str, str]
     """One sentence for the person at the machine, by language (`en`, `ja`)."""
+    restart: Restart = Restart.PERSON
+    imminent: bool = False
+    """The deadline is that of an imminent threat: nobody waits for a countdown to install (A5, P8.2)."""
     recipe: Recipe | None = None
 
     @property
@@ -63,8 +85,11 @@ class Step(StrEnum):
     DOWNLOAD = "download"
     WAIT = "wait"
     COUNT_DOWN = "count_down"
-    """Tell the person that it is installed in minutes."""
+    """Tell the person that it happens in minutes."""
+    INSTALL = "install"
+    """Install it as the person asked."""
     FORCE = "force"
+    RESTART = "restart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +101,9 @@ class Limits:
     recall_check_fresh: timedelta = timedelta(minutes=1)
     """A machine that can reach the server asks again right before it forces (A7)."""
     countdown: timedelta = timedelta(minutes=30)
-    """What a machine that was away at the deadline gets at its return (A5)."""
+    """What people are told before force: the last minutes before the deadline, or from their return on (A5)."""
+    last_call: timedelta = timedelta(minutes=5)
+    """To save one's work: before a restart it is given to everybody, whatever threatens."""
     absence: timedelta = timedelta(minutes=15)
     """An agent that was silent for longer was away."""
     retry_after: timedelta = timedelta(hours=8)
@@ -98,6 +125,9 @@ class Standing:
     """First seen again after being away at the deadline; see `came_back`."""
     failed_at: datetime | None = None
     """The last forced install, where it failed."""
+    picked_at: datetime | None = None
+    """The moment that the person picked."""
+    holds: frozenset[Hold] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +139,14 @@ class Rule:
     when: Mapping[str, bool | frozenset[Status]]
     then: Step
     meaning: str
+
+    def applies(self, facts: NamedTuple) -> bool:
+        """Say whether every condition of the row holds."""
+        for fact, wanted in self.when.items():
+            value = getattr(facts, fact)
+            if value not in wanted if isinstance(wanted, frozenset) else value is not wanted:
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +179,12 @@ class Facts(NamedTuple):
     downloaded: bool
     overdue: bool
     """The deadline has passed."""
+    picked: bool
+    """The moment that the person picked has come."""
+    held: bool
+    """The machine is in use in a way that one does not interrupt, and the deadline has not passed."""
+    closing: bool
+    """The deadline is minutes away."""
     counting_down: bool
     """The machine was away at the deadline and its countdown runs."""
     failed_lately: bool
@@ -164,7 +208,11 @@ RULES: tuple[Rule, ...] = (
     Rule("expired",           "A11",  _when(expired=True),                      Step.CHECK_IN,      "too old: the server must say it again"),
     Rule("not-yet-offered",   "P5.2", _when(released=False),                    Step.WAIT,          "the offer has not begun"),
     Rule("offer",             "P5.2", _when(offered=False),                     Step.OFFER,         "the person picks the moment"),
+    Rule("in-use",            "P5.2", _when(picked=True, held=True),            Step.WAIT,          "the picked moment is a bad one: later, at the deadline at last"),
+    Rule("ask-before-chosen", "A7",   _when(picked=True, asked_now=False),      Step.CHECK_IN,      "picked: the server is asked right before"),
+    Rule("as-picked",         "P5.2", _when(picked=True),                       Step.INSTALL,       "the moment that the person picked"),
     Rule("download-ahead",    "P5.3", _when(downloaded=False, overdue=False),   Step.DOWNLOAD,      "fetched now, not installed"),
+    Rule("last-minutes",      "P5.4", _when(closing=True),                      Step.COUNT_DOWN,    "minutes until the deadline: the person is told"),
     Rule("voluntary-period",  "P5.2", _when(overdue=False),                     Step.WAIT,          "free to choose until the deadline"),
     Rule("back-too-late",     "A5",   _when(counting_down=True),                Step.COUNT_DOWN,    "away at the deadline: a countdown"),
     Rule("failed-lately",     "A4",   _when(failed_lately=True),                Step.WAIT,          "it failed: tried again later"),
@@ -179,7 +227,7 @@ RULES: tuple[Rule, ...] = (
 def next_step(order: Order, standing: Standing, now: datetime, limits: Limits) -> Decision:
     """Decide what to do about one order now."""
     facts = facts_of(order, standing, now, limits)
-    rule = next(rule for rule in RULES if _applies(rule, facts))
+    rule = next(rule for rule in RULES if rule.applies(facts))
     return Decision(rule, _until(rule, order, standing, limits))
 
 
@@ -196,7 +244,10 @@ def facts_of(order: Order, standing: Standing, now: datetime, limits: Limits) ->
         offered=standing.offered,
         downloaded=standing.downloaded,
         overdue=now >= order.force_at,
-        counting_down=returned_at is not None and now < returned_at + limits.countdown,
+        picked=standing.picked_at is not None and now >= standing.picked_at,
+        held=bool(standing.holds) and now < order.force_at,
+        closing=order.force_at - limits.countdown <= now < order.force_at,
+        counting_down=not order.imminent and returned_at is not None and now < returned_at + limits.countdown,
         failed_lately=failed_at is not None and now < failed_at + limits.retry_after,
         asked_today=asked is not None and timedelta() <= asked <= limits.recall_check_within,
         asked_now=standing.unanswered
@@ -204,26 +255,25 @@ def facts_of(order: Order, standing: Standing, now: datetime, limits: Limits) ->
     )
 
 
-def _applies(rule: Rule, facts: Facts) -> bool:
-    for fact, wanted in rule.when.items():
-        value = getattr(facts, fact)
-        if value not in wanted if isinstance(wanted, frozenset) else value is not wanted:
-            return False
-    return True
-
-
 def _until(rule: Rule, order: Order, standing: Standing, limits: Limits) -> datetime | None:
-    match rule.name:
-        case "not-yet-offered":
-            return order.offered_at
-        case "voluntary-period":
-            return order.force_at
-        case "back-too-late" if standing.returned_at is not None:
-            return standing.returned_at + limits.countdown
-        case "failed-lately" if standing.failed_at is not None:
-            return standing.failed_at + limits.retry_after
-        case _:
-            return None
+    picked_at = standing.picked_at or order.force_at
+    returned_at, failed_at = standing.returned_at, standing.failed_at
+    ends: Mapping[str, datetime | None] = {
+        "not-yet-offered": order.offered_at,
+        "voluntary-period": min(order.force_at - limits.countdown, picked_at),
+        "last-minutes": min(order.force_at, picked_at),
+        "in-use": order.force_at,
+        "back-too-late": returned_at and returned_at + limits.countdown,
+        "failed-lately": failed_at and failed_at + limits.retry_after,
+    }
+    return ends.get(rule.name)
+
+
+def missed(picked_at: datetime, passed_at: datetime | None, now: datetime, limits: Limits) -> bool:
+    """Tell whether the machine was away at the moment that the person picked: then the person is asked again."""
+    if passed_at is None or passed_at >= picked_at or now < picked_at + limits.last_call:
+        return False
+    return now - passed_at > limits.absence
 
 
 def came_back(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import timedelta
 
+from forestall.domain import order, restart
 from forestall.domain.admission import DOOR
 from forestall.domain.campaign import TRANSITIONS
 from forestall.domain.duration import format_duration
@@ -54,6 +55,34 @@ FACTS: Mapping[str, tuple[str, str]] = {
 }
 """Each fact of a case in words: where it holds, and where it does not."""
 
+AGENT_FACTS: Mapping[str, tuple[str, str]] = {
+    "recalled":      ("the order was withdrawn", "the order stands"),
+    "expired":       ("the order's day is over", "the order is of today"),
+    "released":      ("the offer has begun", "the offer has not begun"),
+    "offered":       ("its person was told", "its person was not told yet"),
+    "downloaded":    ("fetched", "not fetched yet"),
+    "overdue":       ("the deadline has passed", "before the deadline"),
+    "picked":        ("the picked moment has come", "no picked moment has come"),
+    "held":          ("in use, before the deadline", "nothing holds it"),
+    "closing":       ("the deadline is minutes away", "the deadline is not near"),
+    "counting_down": ("the countdown after its return runs", "no countdown runs"),
+    "failed_lately": ("forced in vain not long ago", "not forced in vain lately"),
+    "asked_today":   ("the server was asked today", "the server was not asked for a day"),
+    "asked_now":     ("the server was asked just now", "the server was not asked just now"),
+}
+"""Each fact of an order on a machine in words."""
+
+RESTART_FACTS: Mapping[str, tuple[str, str]] = {
+    "pending":   ("an update waits for a restart", "no update waits for a restart"),
+    "under_way": ("the machine was told to restart", "no restart is under way"),
+    "allowed":   ("an order allows it", "no order allows it"),
+    "in_vain":   ("restarted for all of these already", "not restarted for these yet"),
+    "asked_now": ("the server was asked just now", "the server was not asked just now"),
+    "come":      ("its moment has come", "its moment has not come"),
+    "closing":   ("its moment is minutes away", "its moment is not near"),
+    "picked":    ("the picked moment has come, and the machine is in use", "no picked moment has come"),
+}
+"""Each fact of a restart in words."""
 SIGNS: Mapping[str, tuple[str, str]] = {
     "installed": ("installed", "not installed"),
     "pending":   ("waiting for its restart", "no restart pending"),
@@ -136,6 +165,18 @@ def door_lines() -> list[Line]:
     return [Line(row.name, row.paragraph, in_words(row.when), row.then, row.meaning) for row in DOOR]
 
 
+def agent_lines() -> list[Line]:
+    """Say in words what an agent decides about an order."""
+    return [Line(r.name, r.paragraph, in_words(r.when, AGENT_FACTS), r.then, r.meaning) for r in order.RULES]
+
+
+def restart_lines() -> list[Line]:
+    """Say in words what an agent decides about a restart."""
+    return [
+        Line(r.name, r.paragraph, in_words(r.when, RESTART_FACTS), r.then, r.meaning) for r in restart.RULES
+    ]
+
+
 def verdict_lines() -> list[Line]:
     """Say the table of verdicts in words."""
     return [
@@ -184,6 +225,10 @@ def markdown() -> str:
         _table(rule, map(_cells, verdict_lines())),
         "The rings: does the next one get the patch?",
         _table(rule, map(_cells, gate_lines())),
+        "On a managed machine, its agent about each order:",
+        _table(rule, map(_cells, agent_lines())),
+        "The same about the one restart for all that is due:",
+        _table(rule, map(_cells, restart_lines())),
         "A campaign's phases; a step that is not here is refused:",
         _table(("in phase", "step", "leads to", "paragraph"), map(astuple, moves())),
         "The numbers; a company changes them in its policy file:",

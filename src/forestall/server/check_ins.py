@@ -144,5 +144,12 @@ def _observations(
 
 
 def _observation(device: DeviceId, state: protocol.OrderState, now: datetime) -> Observation:
-    word = Evidence(Witness.AGENT, Status(state.status), now, state.detail)
+    word = Evidence(Witness.AGENT, Status(state.status), now, _detail(state))
     return Observation(device, word, Attempts(state.failures, state.forced, state.forcing))
+
+
+def _detail(state: protocol.OrderState) -> str:
+    """Write down beside a machine's word what its person picked, and what keeps that moment from being used."""
+    picked = f"its person picked {state.picked_at:%Y-%m-%d %H:%M %Z}" if state.picked_at is not None else ""
+    in_use = f"in use: {', '.join(state.held_by)}" if state.held_by else ""
+    return "; ".join(part for part in (state.detail, picked, in_use) if part)

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from forestall.domain.authority import Restart
 from forestall.domain.brakes import forced_from, pace_of
 from forestall.domain.campaign import Campaign, deadline_of
 from forestall.domain.events import Event, EventKind
-from forestall.domain.order import Verb
+from forestall.domain.order import Restart, Verb
 from forestall.domain.policy import Policy
 from forestall.domain.product import product_of
 from forestall.domain.remediation import parts_of
@@ -77,7 +76,7 @@ def order_document(campaign: Campaign, fleet: int, now: datetime, policy: Policy
         deadline_at=deadline_at,
         expires_at=now + policy.order_valid_for,
         rings=wave_messages(pace_of(policy, fleet, imminent=campaign.imminent_at is not None)),
-        restart=Restart.PERSON,
+        restart=Restart.DEADLINE if policy.restart_at_deadline else Restart.PERSON,
         level=campaign.level,
         texts=order_text(campaign),
     )

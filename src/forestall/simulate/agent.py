@@ -138,8 +138,8 @@ def _act(
             world.timeline.after(30 * MINUTE, restart, world, machine)
         case Step.DROP:
             del machine.orders[campaign]
-        case step:
-            world.history.sometimes["counted down after a return"] += step is Step.COUNT_DOWN
+        case _:
+            world.history.sometimes["counted down after a return"] += decision.rule.name == "back-too-late"
             return decision.until
     return None
 

@@ -6,9 +6,9 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from forestall.domain.authority import Approval, Imminence, Objection, Restart, SignedOrder
+from forestall.domain.authority import Approval, Imminence, Objection, SignedOrder
 from forestall.domain.brakes import Wave
-from forestall.domain.order import CampaignId
+from forestall.domain.order import CampaignId, Restart
 from forestall.domain.product import ProductName, is_update
 from forestall.domain.remediation import RemediationId
 from forestall.protocol import Count, Instant, Text, Word, in_this_age
