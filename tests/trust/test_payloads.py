@@ -345,9 +345,11 @@ def test_recipe_and_list_must_name_the_same_payload(
 
 def test_the_server_serves_payloads_and_no_other_name(office: Office, folder: Folder) -> None:
     adopted(office, folder)
+    name = f"{PAYLOAD.sha256}.{PAYLOAD.sha256}"
+    for other in (f".{name}.partial", PAYLOAD.sha256):
+        (office.repository.directory / "targets/payloads" / other).write_bytes(b"half")
     with serving(Starlette(routes=trust_routes(office.repository)), "127.0.0.1", 0) as url:
         connection = HTTPConnection(urlsplit(url).netloc, timeout=10)
-        name = f"{PAYLOAD.sha256}.{PAYLOAD.sha256}"
         for path, status in ((name, 200), (PAYLOAD.sha256, 404), (f".{name}.partial", 404)):
             connection.request("GET", f"/trust/targets/payloads/{path}")
             response = connection.getresponse()
