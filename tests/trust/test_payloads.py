@@ -27,7 +27,7 @@ from forestall.trust.verifier import Reason, Refusal, Trust
 from forestall.web.serve import serving
 from forestall.web.trust_files import trust_routes
 from trust.papers import NOW, order
-from trust.test_signer import signer
+from trust.test_signer import signer, until_it_listens
 
 CONTENT = b"definitions\n" * 40_000
 PAYLOAD = Payload(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
@@ -179,8 +179,7 @@ def socket_path(office: Office) -> Iterator[Path]:
     path, stop = office.folder / "online/signer.sock", threading.Event()
     thread = threading.Thread(target=channel.serve, args=(path, signer(office), lambda: NOW, stop.is_set))
     thread.start()
-    while not path.is_socket() or not (path.stat().st_mode & 0o040):
-        pass
+    until_it_listens(path)
     yield path
     stop.set()
     thread.join()
