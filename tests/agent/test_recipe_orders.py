@@ -14,7 +14,6 @@ from laboratory.office import approval_for, paper_of
 from agent.company import START, Company, order
 from agent.rig import Rig
 from forestall.agent import channel, journal, state
-from forestall.agent.identity import Identity
 from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
 from forestall.domain.recipe import Payload
@@ -53,8 +52,8 @@ def agent(rig: Rig, company: Company) -> Agent:
         (rig.root / "etc" / table).write_bytes(Path("/etc", table).read_bytes())
     rig.offer("tool", "1.0")
     rig.have("tool")
-    company.trusted_by(directory)
-    return Agent(directory, rig.debian, Identity(company.url, "d-1", "s3cret"), clock=company.clock)
+    company.enrol(directory)
+    return Agent(directory, rig.debian, clock=company.clock)
 
 
 def ordered(company: Company, recipe: RecipeMessage | None, **changed: object) -> None:

@@ -24,13 +24,19 @@ def test_the_rules_are_printed_in_order():
     printed = run().stdout
     places = [printed.index(f"\n{rule.name} ") for rule in RULES]
     assert places == sorted(places)
-    for heading in ("A machine at the door", "A campaign's phases", "The numbers"):
+    for heading in (
+        "A machine at the door",
+        "tests a patch",
+        "The rings",
+        "A campaign's phases",
+        "The numbers",
+    ):
         assert heading in printed
 
 
-def test_json_has_the_four_tables():
+def test_json_has_all_tables():
     answer = json.loads(run("--json").stdout)
-    assert list(answer) == ["rules", "door", "phases", "numbers"]
+    assert list(answer) == ["rules", "door", "verdicts", "rings", "phases", "numbers"]
     assert answer["rules"][-1] == {
         "name": "quarantine",
         "paragraph": "P6.4",

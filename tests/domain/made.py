@@ -15,6 +15,7 @@ from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
 from forestall.domain.record import Record
 from forestall.domain.remediation import RemediationId
+from forestall.domain.ring import LISTS, Ring
 
 POLICY = Policy()
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -72,10 +73,13 @@ instants = st.integers(-60, 20 * 24 * 60).map(lambda minutes: START + timedelta(
 @st.composite
 def campaigns(draw: st.DrawFn) -> Campaign:
     """Every campaign that steps in some order can make, halted or not."""
-    campaign, at = TESTING, START
+    ring = draw(st.none() | st.sampled_from([Ring.TEAM, Ring.VOLUNTEERS, Ring.EARLY]))
+    campaign, at = replace(TESTING, ring=ring, ring_opened_at=ring and TESTING.handed_over_at), START
     for step in draw(st.lists(st.sampled_from(Step), max_size=5)):
         at += timedelta(minutes=draw(st.integers(0, 10 * 24 * 60)))
         campaign = take(campaign, step, at) or campaign
+    if campaign.ring is Ring.BROAD and draw(st.booleans()):
+        campaign = replace(campaign, ring=Ring.CRITICAL_LAST)
     return replace(
         campaign,
         halted_at=draw(st.none() | st.just(at)),
@@ -89,6 +93,8 @@ def _field(name: str) -> st.SearchStrategy[Any]:
         return st.none() | st.sampled_from(Status)
     if name.endswith(("_at", "_until", "_since")):
         return st.none() | instants
+    if name == "ring":
+        return st.none() | st.sampled_from(LISTS)
     if name in {"managed", "owned", "protected"}:
         return st.booleans()
     return st.integers(0, 4)

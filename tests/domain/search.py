@@ -1,7 +1,7 @@
 """A small satisfiability search over rows as data: does any case lie in this cube and outside of those?
 
 A cube gives each fact it names a set of values. `find` returns one case, or None when there is none: a proof over
-all 2^34 x 5 combinations of facts, not a sample.
+all 2^35 x 5 combinations of facts, not a sample.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,6 +44,7 @@ LAWS: dict[str, Cube] = {
     "a campaign ends once": cube(withdrawn=True, closed=True),
     "an imminent threat is a deadline that has passed": cube(imminent=True, overdue=False),
     "there is no deadline before distribution": cube(overdue=True, distributed=False),
+    "a ring tests before the distribution": cube(trying=True, distributed=True),
     "a forced machine has its order": cube(forced=True, offered=False),
 }
 """What no case ever shows; `test_case` holds `case_of` to it."""

@@ -59,7 +59,7 @@ NEVER: tuple[tuple[str, Action, dict[str, Any]], ...] = (
     ("A7: a halted campaign warns nobody", Action.WARN, {"halted": True}),
     ("P5.4: whose agent obeys gets no threat", Action.WARN, {"managed": True, "lost": False}),
     ("P5.2: nothing is offered after the deadline", Action.OFFER, {"overdue": True}),
-    ("P4.2: nothing is offered during the test", Action.OFFER, {"distributed": False}),
+    ("P4.2: nothing is offered during the test but to those who test it", Action.OFFER, {"distributed": False, "trying": False}),
     ("A7: a halted campaign offers nothing", Action.OFFER, {"halted": True}),
     ("P6.5: only removed machines are released", Action.RELEASE, {"quarantined": False}),
     ("A2: no release on an unknown status alone", Action.RELEASE, {

@@ -26,6 +26,7 @@ OFF = WARNED._replace(recheck_due=True, rechecked=True, quarantined=True)
 OURS = FREE._replace(managed=True, online=True, offered=True)
 OURS_LATE = OURS._replace(overdue=True)
 AWAY_LATE = OURS_LATE._replace(online=False)
+TESTER = Case(status=Status.AFFECTED, managed=True, online=True, owned=True, trying=True)
 
 NOW: dict[str, Any] = {"imminent": True}
 
@@ -59,6 +60,11 @@ CASES: tuple[tuple[str, Case, str], ...] = (
     ("agent says fixed, probe says affected", OURS._replace(conflict=True, status=UNKNOWN), "disagree"),
     ("its witnesses disagree during the test", Case(conflict=True), "disagree"),
     ("its witnesses disagree, and a person has it in the queue", OURS._replace(conflict=True, status=UNKNOWN, reviewed=True), "voluntary"),
+    ("a machine of a ring that tests the patch", TESTER, "try"),
+    ("its ring tests the patch, and the campaign is halted", TESTER._replace(halted=True), "testing"),
+    ("a tester that has its order", TESTER._replace(offered=True), "testing"),
+    ("a tester whose agent is lost", TESTER._replace(lost=True), "testing"),
+    ("a tester whose witnesses disagree", TESTER._replace(status=UNKNOWN, conflict=True), "disagree"),
     ("the patch is being tested", Case(status=Status.AFFECTED, owned=True), "testing"),
     ("off the network although nothing is distributed", Case(status=Status.AFFECTED, quarantined=True), "testing"),
     # Off the network, and still vulnerable.

@@ -15,6 +15,8 @@ from forestall.domain.admission import DOOR
 from forestall.domain.campaign import TRANSITIONS
 from forestall.domain.plan import RULES
 from forestall.domain.policy import Policy
+from forestall.domain.testing import GATES
+from forestall.domain.trial import VERDICTS
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAGRAPHS = re.findall(
@@ -22,7 +24,8 @@ PARAGRAPHS = re.findall(
 )
 
 DECIDES = [
-    "P3.1", "P3.2", "P3.3", "P4.2", "P4.4", "P5.2", "P5.3", "P5.4", "P6.1", "P6.2", "P6.3", "P6.4", "P6.5",
+    "P3.1", "P3.2", "P3.3", "P4.1", "P4.2", "P4.3", "P4.4",
+    "P5.2", "P5.3", "P5.4", "P6.1", "P6.2", "P6.3", "P6.4", "P6.5",
     "P7.1", "P7.2", "P8.1", "P8.2", "P8.3", "P8.4", "P8.5",
     "A1", "A2", "A4", "A5", "A6", "A7", "A8", "A9", "A11", "A13", "A14", "A15", "A18",
 ]  # fmt: skip
@@ -46,8 +49,6 @@ CARRIED_OUT = {
 
 LATER = {
     "P1.4": "step 3: remediations that are no package updates",
-    "P4.1": "step 3: rings of testers",
-    "P4.3": "step 3: affected before, fixed after, on the testers' machines",
     "P5.5": "step 3: the native updater is silenced",
     "A10": "step 3: signed orders",
     "P9.1": "isolation of managed from unmanaged machines",
@@ -58,7 +59,7 @@ LATER = {
 }
 
 CITED = {
-    *(row.paragraph for row in (*RULES, *DOOR, *order.RULES)),
+    *(row.paragraph for row in (*RULES, *DOOR, *VERDICTS, *GATES, *order.RULES)),
     *(paragraph for _, paragraph in TRANSITIONS.values()),
     *(each.metadata["paragraph"] for each in fields(Policy)),
 }

@@ -52,7 +52,7 @@ def campaign(database: Database) -> None:
 @given(written=any_record)
 def test_every_record_is_read_back_as_it_was_written(database: Database, written: Record):
     ours = written._replace(device=NAMES[0])
-    of_the_machine = {"site", "managed", "owned", "protected", "seen_at", "heard_at"}
+    of_the_machine = {"site", "managed", "owned", "protected", "seen_at", "heard_at", "ring"}
     with database.begin() as con:
         point = con.begin_nested()
         records.revise(con, C, {NAMES[0]: lambda _: ours})

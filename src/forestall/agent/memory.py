@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from forestall.agent import journal, orders, state, trust
+from forestall.agent import identity, journal, orders, state, trust
 from forestall.agent.client import server_at
 from forestall.agent.debian import Debian
 from forestall.agent.identity import Identity
@@ -37,7 +37,6 @@ class Agent:
 
     directory: Path
     system: System
-    identity: Identity
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], datetime] = utc_now
     spread: Callable[[], float] = _spread
@@ -48,8 +47,12 @@ class Memory:
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
-        self.server = server_at(agent.identity.server)
-        self.trust: Trust = trust.load(agent.directory, self.server)
+        self.identity: Identity = identity.load(
+            agent.directory
+        )  # under the lock: it changes when it is renewed
+        self.trust: Trust = trust.load(
+            agent.directory, server_at(self.identity.server), self.identity.authority
+        )
         self.installers: Installers = self._installers()
         self.state: State
         self.state, complaint = state.load(agent.directory)

@@ -49,6 +49,8 @@ class Held(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class State(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Everything remembered, without the secret: any local user may see what is open on this machine."""
 
+    certificate: str = ""
+    """Serial number of the one whose words `sequence` counts."""
     sequence: int = 0
     skew_seconds: float = 0.0
     """The server's clock minus ours, seen at the last check-in."""

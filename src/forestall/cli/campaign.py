@@ -21,6 +21,10 @@ def start(
     testing: Annotated[
         bool, typer.Option("--testing", help="Hand over for testing; distribute later.")
     ] = False,
+    rings: Annotated[
+        bool,
+        typer.Option("--rings", help="Let the rings test it, and distribute it when they have passed it."),
+    ] = False,
     by: By = "",
     data: Directory = None,
     json: Json = False,
@@ -35,12 +39,16 @@ def start(
 
     with opened(data) as installation:
         period = parse_duration(voluntary) if voluntary else None
-        made = start_campaign(installation, update, period, by, utc_now(), testing=testing)
+        made = start_campaign(installation, update, period, by, utc_now(), testing=testing, rings=rings)
         repository = trust_place(installation.settings.directory).repository
     if json:
         print_json({"campaign": made.id, "phase": made.phase, "deadline_at": made.deadline_at})
         return
-    if made.deadline_at is None:
+    if made.ring is not None:
+        print_line(
+            f"{made.id} is tested by the ring {made.ring}. How it stands: forestall rings test {made.id}"
+        )
+    elif made.deadline_at is None:
         print_line(f"{made.id} is handed over for testing. Next: forestall campaign distribute {made.id}")
     else:
         print_line(f"{made.id} runs; voluntary until {made.deadline_at:%Y-%m-%d %H:%M} UTC, then by force.")

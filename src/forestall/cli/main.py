@@ -21,6 +21,7 @@ from forestall.cli import (
     network,
     probe,
     rate,
+    rings,
     rules,
     signer,
     simulate,
@@ -42,6 +43,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(advisory.app, name="advisory")
 app.command("rate")(rate.rate)
 app.add_typer(campaign.app, name="campaign")
+app.add_typer(rings.app, name="rings")
 app.add_typer(ask.app, name="ask")
 app.command("approvals")(ask.approvals)
 app.command("approve")(ask.approve)
@@ -49,7 +51,7 @@ app.command("exempt")(machines.exempt)
 app.command("exemptions")(machines.exemptions)
 app.command("protect")(machines.protect)
 app.command("unprotect")(machines.unprotect)
-app.command("devices")(devices.devices)
+app.add_typer(devices.app, name="devices")
 app.command("why")(devices.why)
 app.add_typer(find.app, name="find")
 app.add_typer(probe.app, name="probe")

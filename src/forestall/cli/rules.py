@@ -19,18 +19,22 @@ def rules(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Print the rules in order, the first that applies decides; then the door's, a campaign's phases, the numbers."""
+    """Print the rules in order, the first that applies decides; then the door's, the test's, phases, numbers."""
     from forestall.domain import printout
     from forestall.domain.policy import Policy
     from forestall.server.policy_file import load_policy
 
     listed = printout.numbers(load_policy(policy) if policy else Policy())
     rules, door, phases = printout.rule_lines(), printout.door_lines(), printout.moves()
+    verdicts, gates = printout.verdict_lines(), printout.gate_lines()
     if json:
-        print_json({"rules": rules, "door": door, "phases": phases, "numbers": listed})
+        print_json({"rules": rules, "door": door, "verdicts": verdicts, "rings": gates}
+                   | {"phases": phases, "numbers": listed})  # fmt: skip
         return
     _show("Every machine, every minute: the first rule that applies decides.", _RULE, _cells(rules))
     _show("A machine at the door (logon, VPN):", _RULE, _cells(door))
+    _show("A machine that tests a patch:", _RULE, _cells(verdicts))
+    _show("The rings: does the next one get it?", _RULE, _cells(gates))
     steps = ("in phase", "step", "leads to", "paragraph")
     _show("A campaign's phases; a step that is not here is refused:", steps, map(astuple, phases))
     _show("The numbers:", ("number", "paragraph", "value", "meaning"), map(astuple, listed))

@@ -37,6 +37,8 @@ class Load:
     """Within the last hour."""
     forced_in_minute: int = 0
     protected: AbstractSet[DeviceId] = frozenset()
+    last: AbstractSet[DeviceId] = frozenset()
+    """What must not stop: forced in the last wave (P4.1)."""
 
 
 class Wave(NamedTuple):
@@ -137,7 +139,8 @@ class _Gauge:
                 return ""
 
     def _install(self, intent: Intent) -> str:
-        if _opens_at(self._campaign, intent.device, self._pace) > self._now:
+        last = intent.device in self._load.last
+        if _opens_at(self._campaign, intent.device, self._pace, last=last) > self._now:
             return "wave"
         if self._forced >= max(10, int(self._load.fleet * self._policy.installs_a_minute_share)):
             return "installs-a-minute"
@@ -176,16 +179,21 @@ def position_of(remediation: RemediationId, device: DeviceId) -> float:
     return int.from_bytes(digest) / 2**64
 
 
-def force_at(campaign: Campaign, device: DeviceId, fleet: int, policy: Policy) -> datetime:
+def force_at(
+    campaign: Campaign, device: DeviceId, fleet: int, policy: Policy, *, last: bool = False
+) -> datetime:
     """Say when a machine's forced wave opens: at the deadline for the canaries, a bake later for each wave (A8).
 
-    After a halt the waves begin anew: what was not baked then is not forced on everybody at once now (A7).
+    After a halt the waves begin anew: what was not baked then is not forced on everybody at once now (A7). What must
+    not stop comes `last`.
     """
-    return _opens_at(campaign, device, pace_of(policy, fleet, imminent=campaign.imminent_at is not None))
+    pace = pace_of(policy, fleet, imminent=campaign.imminent_at is not None)
+    return _opens_at(campaign, device, pace, last=last)
 
 
-def _opens_at(campaign: Campaign, device: DeviceId, pace: Sequence[Wave]) -> datetime:
-    return forced_from(campaign) + wait_of(pace, position_of(campaign.remediation, device))
+def _opens_at(campaign: Campaign, device: DeviceId, pace: Sequence[Wave], *, last: bool) -> datetime:
+    wait = pace[-1].after if last else wait_of(pace, position_of(campaign.remediation, device))
+    return forced_from(campaign) + wait
 
 
 def forced_from(campaign: Campaign) -> datetime:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from forestall.domain.level import Level
 from forestall.domain.order import CampaignId
 from forestall.domain.remediation import RemediationId
+from forestall.domain.ring import TESTERS, Ring, beyond
 
 
 class Kind(StrEnum):
@@ -91,6 +92,11 @@ class Campaign:
     ended_at: datetime | None = None
     rolled_up_by: CampaignId | None = None
     """The service pack's campaign that contains this one (P7.2)."""
+    ring: Ring | None = None
+    """The outermost ring that has it; None where people test it by hand (P4.1)."""
+    ring_opened_at: datetime | None = None
+    tested_at: datetime | None = None
+    """The testers' rings have passed it (P4.4)."""
 
     @property
     def open(self) -> bool:
@@ -120,6 +126,7 @@ def take(campaign: Campaign, step: Step, now: datetime) -> Campaign | None:
     match step:
         case Step.DISTRIBUTE:
             deadline_at = deadline_of(now, campaign.voluntary_period)
+            moved = _opened(moved, Ring.BROAD, now) if campaign.ring else moved
             return replace(moved, distributed_at=now, deadline_at=deadline_at)
         case Step.IMMINENT:
             deadline_at = min(now, campaign.deadline_at or now)
@@ -128,6 +135,28 @@ def take(campaign: Campaign, step: Step, now: datetime) -> Campaign | None:
             return replace(moved, ended_at=now)
         case Step.DEADLINE:
             return moved
+
+
+def next_ring(campaign: Campaign) -> Ring | None:
+    """Say which ring opens next; None where none does."""
+    return beyond(campaign.ring) if campaign.ring and campaign.open else None
+
+
+def opened(campaign: Campaign, ring: Ring, now: datetime) -> Campaign | None:
+    """Open the next ring; None where it is not the next. The broad one is opened by distributing (P4.4)."""
+    if ring is not next_ring(campaign):
+        return None
+    return take(campaign, Step.DISTRIBUTE, now) if ring is Ring.BROAD else _opened(campaign, ring, now)
+
+
+def _opened(campaign: Campaign, ring: Ring, now: datetime) -> Campaign:
+    tested = campaign.ring is TESTERS[-1]
+    return replace(
+        campaign,
+        ring=ring,
+        ring_opened_at=now,
+        tested_at=now if tested and ring is Ring.EARLY else campaign.tested_at,
+    )
 
 
 def halted(campaign: Campaign, why: str, now: datetime) -> Campaign:

@@ -7,6 +7,7 @@ from forestall.domain.campaign import Campaign, Phase
 from forestall.domain.evidence import Evidence, Limits, Status, Verdict, Witness, judge
 from forestall.domain.policy import HOUR, Policy
 from forestall.domain.record import Record
+from forestall.domain.ring import Ring, up_to
 
 
 class Case(NamedTuple):
@@ -22,6 +23,9 @@ class Case(NamedTuple):
     protected: bool = False
     exempt: bool = False
     distributed: bool = False
+    """Offered to everybody, its own ring included."""
+    trying: bool = False
+    """Its ring tests the patch (P4.1)."""
     overdue: bool = False
     imminent: bool = False
     halted: bool = False
@@ -65,6 +69,10 @@ class Moment(NamedTuple):
     limits: Limits
     mail_waived: bool
     distributed: bool
+    testing: tuple[Ring, ...]
+    """The rings that have it while it is tested."""
+    last_waits: bool
+    """What must not stop has not had its turn."""
     overdue: bool
     imminent: bool
     halted: bool
@@ -88,6 +96,8 @@ def moment_of(campaign: Campaign, now: datetime, policy: Policy) -> Moment:
         limits=Limits(own=policy.agent_evidence_for, outside=policy.probe_evidence_for),
         mail_waived=campaign.mail_waived,
         distributed=_passed(campaign.distributed_at, now),
+        testing=up_to(campaign.ring) if campaign.phase is Phase.TESTING else (),
+        last_waits=campaign.ring is Ring.BROAD and not _passed(campaign.deadline_at, now),
         overdue=_passed(campaign.deadline_at, now),
         imminent=_passed(campaign.imminent_at, now),
         halted=campaign.halted_at is not None,
@@ -136,7 +146,8 @@ def case_of(record: Record, moment: Moment) -> Case:
         owned=record.owned,
         protected=record.protected,
         exempt=record.exempt_until is not None and moment.now < record.exempt_until,
-        distributed=moment.distributed,
+        distributed=moment.distributed and not (moment.last_waits and record.ring is Ring.CRITICAL_LAST),
+        trying=record.ring is not None and record.ring in moment.testing,
         overdue=moment.overdue,
         imminent=moment.imminent,
         halted=moment.halted,

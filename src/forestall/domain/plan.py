@@ -4,7 +4,7 @@ A row's name is the reason in the ledger, on the page, in the mail and in `fores
 data, not code: the table prints itself, and a test can prove what no combination of facts can ever do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Generic, TypeVar
@@ -30,10 +30,10 @@ class Rule(Generic[Then]):
     then: Then
     meaning: str
 
-    def applies(self, case: Case) -> bool:
-        """Say whether every condition of the row holds."""
+    def applies(self, facts: tuple[object, ...]) -> bool:
+        """Say whether every condition of the row holds for the named facts of a case."""
         for fact, wanted in self.when.items():
-            value = getattr(case, fact)
+            value = getattr(facts, fact)
             if value not in wanted if isinstance(wanted, frozenset) else value is not wanted:
                 return False
         return True
@@ -41,7 +41,18 @@ class Rule(Generic[Then]):
 
 def when(**facts: bool | frozenset[Status] | Status) -> dict[str, Condition]:
     """Write a row's conditions; a fact that `Case` does not have is a mistake found at import."""
-    unknown = facts.keys() - set(Case._fields)
+    return conditions(Case._fields, facts)
+
+
+def conditions(
+    known: Sequence[str], facts: Mapping[str, bool | frozenset[Status] | Status]
+) -> dict[str, Condition]:
+    """Write conditions on facts of these names.
+
+    Raises:
+        TypeError: a fact is none of them.
+    """
+    unknown = facts.keys() - set(known)
     if unknown:
         raise TypeError(f"no such fact: {sorted(unknown)}")
     return {name: frozenset({want}) if isinstance(want, Status) else want for name, want in facts.items()}
@@ -51,6 +62,9 @@ _UNKNOWN = Status.UNKNOWN
 _PENDING = Status.PENDING_RESTART
 _OURS = {"managed": True, "lost": False}
 """Has our agent, and the agent obeys."""
+
+UNHURRIED = frozenset({"sweep"})
+"""Rows whose intents wait behind all others of their action: nobody was warned, nobody waits (P6.2)."""
 
 # fmt: off
 RULES: tuple[Rule[Action | None], ...] = (
@@ -67,6 +81,7 @@ RULES: tuple[Rule[Action | None], ...] = (
     Rule("fixed",             "P7.1", when(status=CLEAN),                                              None,              "nothing to do; adoption is followed on"),
     Rule("exempt",            "A1",   when(exempt=True),                                               None,              "exempted, with a reason and an end"),
     Rule("disagree",          "A18",  when(conflict=True, reviewed=False),                             Action.REVIEW,     "agent and probe contradict each other: a person looks"),
+    Rule("try",               "P4.1", when(**_OURS, distributed=False, trying=True, overdue=False, halted=False, offered=False), Action.OFFER, "its ring tests the patch: offered before everybody else"),
     Rule("testing",           "P4.2", when(distributed=False),                                         None,              "still being tested"),
     # Off the network, and still vulnerable.
     Rule("held-look",         "P6.5", when(quarantined=True, looked=False),                            Action.LOOK,       "off the network: is it fixed by now?"),

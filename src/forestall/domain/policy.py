@@ -5,6 +5,8 @@ from datetime import timedelta
 from itertools import pairwise
 from typing import TypeVar
 
+from forestall.domain.ring import RINGS
+
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
@@ -34,6 +36,11 @@ class Policy:
     service_pack_period: timedelta = _number(21 * DAY, "P3.3", "voluntary period of a service pack")
     goal: float = _number(0.99, "P3.2", "share installed voluntarily before the deadline")
     distribute_within: timedelta = _number(72 * HOUR, "P4.4", "from hand-over to distribution, at most")
+    distribute_goal: tuple[timedelta, ...] = _number((24 * HOUR, 48 * HOUR), "P4.4", "the goal for the same: at best, and still good")
+    ring_bakes: tuple[timedelta, ...] = _number((2 * HOUR, 4 * HOUR, 8 * HOUR, 24 * HOUR), "P4.2", "how long each ring has it at least before the next one gets it")
+    ring_answers: int = _number(20, "P4.2", "clean answers a ring gives before the next one gets it; of a smaller ring half")
+    healthy_after: timedelta = _number(2 * HOUR, "P4.2", "a machine heard this long after its install is well, also without a restart")
+    silent_in_test: timedelta = _number(24 * HOUR, "P4.2", "a machine not heard this long after its install counts as harmed")
     check_every: timedelta = _number(4 * HOUR, "P5.3", "agents look for updates")
     retry_after: timedelta = _number(8 * HOUR, "A4", "between forced attempts after a failure")
     mail_every: timedelta = _number(1 * DAY, "P6.1", "one mail a person, whatever the number of machines; final warnings do not wait")
@@ -80,6 +87,7 @@ def faults(policy: Policy) -> dict[str, str]:
     _check_periods(policy, found)
     _check_shares(policy, found)
     _check_waves(policy, found)
+    _check_rings(policy, found)
     if policy.recheck_after + RECHECK_TAKES > policy.removal_after_warning:
         found["recheck_after"] = "must come 3 minutes before removal_after_warning, or P6.4 cannot be kept"
     if policy.removal_evidence_for < RECHECK_TAKES:
@@ -87,6 +95,18 @@ def faults(policy: Policy) -> dict[str, str]:
             "must be at least 3 minutes, or no re-check is ever fresh enough (P6.4)"
         )
     return found
+
+
+def _check_rings(policy: Policy, found: dict[str, str]) -> None:
+    if len(policy.ring_bakes) != len(RINGS) - 1:
+        found["ring_bakes"] = f"one wait between two rings: {len(RINGS) - 1} of them"
+    elif any(wait <= timedelta() for wait in policy.ring_bakes):
+        found["ring_bakes"] = "a bake may be short, never none"
+    best, good = (*policy.distribute_goal, timedelta(), timedelta())[:2]
+    if len(policy.distribute_goal) != 2 or not timedelta() < best <= good <= policy.distribute_within:
+        found["distribute_goal"] = "two periods that rise, within distribute_within (P4.4)"
+    if policy.silent_in_test <= policy.healthy_after:
+        found["silent_in_test"] = "must be longer than healthy_after"
 
 
 def _check_waves(policy: Policy, found: dict[str, str]) -> None:
@@ -130,6 +150,13 @@ def _check_shares(policy: Policy, found: dict[str, str]) -> None:
     for name in shares:
         if not 0 < getattr(policy, name) <= 1:
             found[name] = "must lie within 0 and 1 (a share, 0.02 is 2 %)"
-    for name in ("removals_a_minute", "canary_machines", "failing_times", "halt_at_least", "alarm_at_least"):
+    for name in (
+        "removals_a_minute",
+        "canary_machines",
+        "failing_times",
+        "halt_at_least",
+        "alarm_at_least",
+        "ring_answers",
+    ):
         if getattr(policy, name) < 1:
             found[name] = "must be at least 1"

@@ -10,6 +10,8 @@ from forestall.domain.duration import format_duration
 from forestall.domain.evidence import CLEAN, Status
 from forestall.domain.plan import RULES, Condition
 from forestall.domain.policy import Policy
+from forestall.domain.testing import GATES
+from forestall.domain.trial import VERDICTS
 
 # fmt: off
 FACTS: Mapping[str, tuple[str, str]] = {
@@ -21,6 +23,7 @@ FACTS: Mapping[str, tuple[str, str]] = {
     "protected":     ("protected", "not protected"),
     "exempt":        ("exempt", "not exempt"),
     "distributed":   ("distributed", "not yet distributed"),
+    "trying":        ("its ring tests it", "its ring has no part in the test"),
     "overdue":       ("the deadline has passed", "before the deadline"),
     "imminent":      ("imminent threat", "no imminent threat"),
     "halted":        ("the campaign is halted", "not halted"),
@@ -50,6 +53,37 @@ FACTS: Mapping[str, tuple[str, str]] = {
     "recalled":      ("its order was taken back", "its order is not taken back yet"),
 }
 """Each fact of a case in words: where it holds, and where it does not."""
+
+SIGNS: Mapping[str, tuple[str, str]] = {
+    "installed": ("installed", "not installed"),
+    "pending":   ("waiting for its restart", "no restart pending"),
+    "healthy":   ("heard after a restart or long enough after the install", "not heard since"),
+    "broke":     ("its person says that it broke something", "nobody complains"),
+    "down":      ("services have failed since", "all services run"),
+    "relapsed":  ("no longer in place, broken or unreadable", "in place"),
+    "failed":    ("the install failed", "no install failed"),
+    "refuted":   ("seen affected since by the inventory or a probe", "not seen affected since"),
+    "proven":    ("seen affected before and fixed since", "not seen fixed by others"),
+    "quiet":     ("should have been heard again", "need not have been heard again yet"),
+    "silent":    ("should have been heard again long ago", "has not been silent for long"),
+}
+"""The same of a machine that tests a patch."""
+
+RING_FACTS: Mapping[str, tuple[str, str]] = {
+    "halted":       ("the campaign is halted", "not halted"),
+    "refuted":      ("a machine has it and is still affected", "no machine that has it is still affected"),
+    "breaking":     ("harmed machines above the limit", "harmed machines below the limit"),
+    "silencing":    ("silent machines above the limit", "silent machines below the limit"),
+    "suspect":      ("a larger share is harmed than may be", "hardly any are harmed"),
+    "quiet":        ("a larger share is quiet than may be", "hardly any are quiet"),
+    "overdue":      ("the deadline has passed", "before the deadline"),
+    "nobody_waits": ("the last ring comes next and is empty", "somebody waits"),
+    "no_team":      ("no machine of the team is concerned", "its ring has machines"),
+    "baked":        ("baked", "not baked yet"),
+    "answered":     ("enough are clean", "too few are clean"),
+    "proven":       ("others than the agents have seen it work", "nobody else has seen it work"),
+}
+"""The same of a campaign's rings."""
 
 STATUSES: Mapping[frozenset[Status], str] = {
     CLEAN:                                "fixed or not affected",
@@ -102,6 +136,20 @@ def door_lines() -> list[Line]:
     return [Line(row.name, row.paragraph, in_words(row.when), row.then, row.meaning) for row in DOOR]
 
 
+def verdict_lines() -> list[Line]:
+    """Say the table of verdicts in words."""
+    return [
+        Line(row.name, row.paragraph, in_words(row.when, SIGNS), row.then, row.meaning) for row in VERDICTS
+    ]
+
+
+def gate_lines() -> list[Line]:
+    """Say the table between the rings in words."""
+    return [
+        Line(row.name, row.paragraph, in_words(row.when, RING_FACTS), row.then, row.meaning) for row in GATES
+    ]
+
+
 def moves() -> list[Move]:
     """List the permitted steps of a campaign."""
     return [Move(phase, step, to, paragraph) for (phase, step), (to, paragraph) in TRANSITIONS.items()]
@@ -120,9 +168,9 @@ def numbers(policy: Policy) -> list[Number]:
     ]
 
 
-def in_words(when: Mapping[str, Condition]) -> str:
+def in_words(when: Mapping[str, Condition], words: Mapping[str, tuple[str, str]] = FACTS) -> str:
     """Say a row's conditions; a row without any takes what is left."""
-    return ", ".join(_condition(fact, wanted) for fact, wanted in when.items()) or "otherwise"
+    return ", ".join(_condition(words, fact, wanted) for fact, wanted in when.items()) or "otherwise"
 
 
 def markdown() -> str:
@@ -132,6 +180,10 @@ def markdown() -> str:
         _table(rule, map(_cells, rule_lines())),
         "At the door (logon, VPN):",
         _table(rule, map(_cells, door_lines())),
+        "A machine that tests a patch:",
+        _table(rule, map(_cells, verdict_lines())),
+        "The rings: does the next one get the patch?",
+        _table(rule, map(_cells, gate_lines())),
         "A campaign's phases; a step that is not here is refused:",
         _table(("in phase", "step", "leads to", "paragraph"), map(astuple, moves())),
         "The numbers; a company changes them in its policy file:",
@@ -140,10 +192,10 @@ def markdown() -> str:
     return "\n\n".join(paragraphs)
 
 
-def _condition(fact: str, wanted: Condition) -> str:
+def _condition(words: Mapping[str, tuple[str, str]], fact: str, wanted: Condition) -> str:
     if isinstance(wanted, frozenset):
         return STATUSES[wanted]
-    return FACTS[fact][0 if wanted else 1]
+    return words[fact][0 if wanted else 1]
 
 
 def _written(value: object) -> str:

@@ -13,6 +13,7 @@ from forestall.domain.action import Action
 from forestall.domain.device import DeviceId, SiteId
 from forestall.domain.evidence import CLEAN, Evidence, Status, Witness
 from forestall.domain.policy import MINUTE
+from forestall.domain.ring import Ring
 
 
 class Record(NamedTuple):
@@ -77,6 +78,8 @@ class Record(NamedTuple):
     """Its owner pressed “check me now” (A13)."""
     episode: int = 0
     """Counts fresh starts: each episode has its own warning and removal."""
+    ring: Ring | None = None
+    """The list it is on; None for everybody else (P4.1)."""
 
 
 class Outcome(StrEnum):

@@ -15,6 +15,7 @@ from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.errors import InputError
 from forestall.domain.events import Entry, EventKind, JsonValue
 from forestall.domain.evidence import Evidence, Status, Witness
+from forestall.domain.identity import Void
 from forestall.domain.intent import Intent, intent_of
 from forestall.domain.order import CampaignId
 from forestall.domain.record import (
@@ -28,13 +29,14 @@ from forestall.domain.record import (
     after_reading,
     after_receipt,
 )
+from forestall.domain.ring import Ring
 from forestall.domain.story import retold
 
 Change = Callable[[Record], Record]
 _CAMPAIGN = frozenset(
     {
         EventKind.CAMPAIGN_STARTED, EventKind.PHASE_CHANGED, EventKind.DEADLINE_MOVED, EventKind.HALTED,
-        EventKind.RESUMED,
+        EventKind.RESUMED, EventKind.RING_OPENED,
     }
 )  # fmt: skip
 """What may say how a campaign stands from then on."""
@@ -55,6 +57,13 @@ class Retold:
     answered: list[tuple[Intent, Receipt]] = field(default_factory=list[tuple[Intent, Receipt]])
     devices: dict[DeviceId, Device] = field(default_factory=dict[DeviceId, Device])
     protected: dict[DeviceId, bool] = field(default_factory=dict[DeviceId, bool])
+    voided: dict[DeviceId, tuple[Void, datetime]] = field(
+        default_factory=dict[DeviceId, tuple[Void, datetime]]
+    )
+    rings: dict[DeviceId, tuple[Ring, str, datetime]] = field(
+        default_factory=dict[DeviceId, tuple[Ring, str, datetime]]
+    )
+    """Where each machine was put last, by whom and when."""
     decisions: list[Entry] = field(default_factory=list[Entry])
     """Ratings, requests and approvals."""
 
@@ -97,7 +106,9 @@ def _tell(story: Retold, entry: Entry) -> None:
         case EventKind.EXEMPTED:
             until = datetime.fromisoformat(str(body["until"]))
             story.changes[name][subject].append(partial(_after_exemption, until=until))
-        case EventKind.PROTECTED | EventKind.DEVICE_ENROLLED:
+        case (
+            EventKind.PROTECTED | EventKind.DEVICE_ENROLLED | EventKind.DEVICE_VOIDED | EventKind.RING_CHANGED
+        ):
             _tell_device(story, entry)
         case EventKind.INTENDED | EventKind.DONE | EventKind.REFUSED:
             _tell_intent(story, entry)
@@ -109,6 +120,10 @@ def _tell_device(story: Retold, entry: Entry) -> None:
     body, device = entry.event.body or {}, DeviceId(entry.event.subject)
     if entry.event.kind is EventKind.PROTECTED:
         story.protected[device] = bool(body["protected"])
+    elif entry.event.kind is EventKind.DEVICE_VOIDED:
+        story.voided[device] = Void(str(body["void"])), entry.at
+    elif entry.event.kind is EventKind.RING_CHANGED:
+        story.rings[device] = (Ring(str(body["ring"])), entry.event.actor, entry.at)
     else:
         site = SiteId(str(body["site"]))
         story.devices[device] = Device(device, str(body["name"]), site, managed=True, seen_at=entry.at)

@@ -8,9 +8,12 @@ from enum import Enum
 from forestall.domain.campaign import Campaign, Kind, Phase
 from forestall.domain.events import JsonValue
 from forestall.domain.level import Level
+from forestall.domain.ring import Ring
 
-_ENUMS = {"kind": Kind, "level": Level, "phase": Phase}
+_ENUMS = {"kind": Kind, "level": Level, "phase": Phase, "ring": Ring}
 _FIELDS = tuple(field.name for field in fields(Campaign))
+_OF_RINGS = frozenset({"ring", "ring_opened_at", "tested_at"})
+"""Left out where rings have no part in a campaign."""
 
 
 def told(after: Campaign, before: Campaign | None = None) -> dict[str, JsonValue]:
@@ -18,7 +21,8 @@ def told(after: Campaign, before: Campaign | None = None) -> dict[str, JsonValue
     return {
         name: _written(getattr(after, name))
         for name in _FIELDS
-        if before is None or getattr(before, name) != getattr(after, name)
+        if (before is None and not (name in _OF_RINGS and after.ring is None))
+        or (before is not None and getattr(before, name) != getattr(after, name))
     }
 
 

@@ -3,66 +3,63 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import NamedTuple
 
 from forestall import protocol
 from forestall.domain.brakes import force_at
+from forestall.domain.campaign import Campaign
 from forestall.domain.device import DeviceId
 from forestall.domain.evidence import Evidence, Status, Witness
+from forestall.domain.identity import HEARD, Certificate, Count, Recognition, Void
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
+from forestall.domain.ring import Ring
 from forestall.server.publishing import ordered
-from forestall.store import campaigns, devices, enrolment, evidence, inventories, ledger, records
+from forestall.server.recognition import Speaker, recognise, void
+from forestall.server.rings import take_part
+from forestall.server.trying import tried
+from forestall.store import campaigns, devices, evidence, inventories, ledger, records, rings
 from forestall.store.database import Connection
 from forestall.store.devices import Contact
 from forestall.store.evidence import Attempts, Observation
 
 
 class Caller(NamedTuple):
-    """A machine as it says it is, and what it says."""
+    """A machine, by its certificate, and what it says."""
 
-    device: DeviceId
-    secret: str
+    certificate: Certificate
     message: protocol.CheckIn
 
 
-class Unheard(StrEnum):
-    """Why a caller was not listened to."""
-
-    STRANGER = "stranger"
-    """The credential is not ours."""
-    REPEATED = "repeated"
-    """The same machine speaks already in this transaction."""
-
-
-Reply = protocol.CheckInAnswer | Unheard
+Reply = protocol.CheckInAnswer | Recognition | None
+"""The answer; or why the machine is not heard; None where it speaks already in the same transaction."""
 
 
 def hear(
     con: Connection, callers: Sequence[Caller], now: datetime, policy: Policy, published: int
 ) -> list[Reply]:
-    """Hear callers whose credentials are good, and answer each, in their order.
+    """Hear callers whose certificates count, and answer each, in their order.
 
     What is then known is what it would be had they come one by one, by their ids. Of several callers that are one
     machine the first is heard: nobody makes a transaction long by talking a lot.
     """
-    good = enrolment.all_authentic(con, [(caller.device, caller.secret) for caller in callers])
-    messages: dict[DeviceId, protocol.CheckIn] = {}
-    replies: list[Unheard | None] = []
-    for caller, known in zip(callers, good, strict=True):
-        unheard = _unheard(caller, known, messages)
-        if unheard is None:
-            messages[caller.device] = caller.message
-        replies.append(unheard)
+    first: dict[DeviceId, Caller] = {}
+    for caller in callers:
+        first.setdefault(caller.certificate.device, caller)
+    speakers = [Speaker(caller.certificate, _count(caller.message)) for caller in first.values()]
+    verdicts = dict(zip(first, recognise(con, speakers, now), strict=True))
+    messages = {device: first[device].message for device, verdict in verdicts.items() if verdict in HEARD}
     answers = answer(con, messages, now, policy, published)
-    return [reply or answers[caller.device] for reply, caller in zip(replies, callers, strict=True)]
+    void(con, sorted(d for d, verdict in verdicts.items() if verdict is Recognition.CLONED), Void.CLONED, now)
+    replies: dict[DeviceId, Reply] = {**verdicts, **answers}
+    return [
+        replies[device] if first[device := caller.certificate.device] is caller else None
+        for caller in callers
+    ]
 
 
-def _unheard(caller: Caller, known: bool, heard: Mapping[DeviceId, object]) -> Unheard | None:
-    if not known:
-        return Unheard.STRANGER
-    return Unheard.REPEATED if caller.device in heard else None
+def _count(message: protocol.CheckIn) -> Count:
+    return Count(message.boot_id, message.sequence)
 
 
 def answer(
@@ -80,10 +77,14 @@ def answer(
         return {}
     machines = sorted(messages)
     devices.heard(con, [_contact(device, messages[device], now) for device in machines])
-    evidence.take_all(con, _observations(con, messages, now), now)
+    said = _states(con, messages)
+    evidence.take_all(con, _observations(said, now), now)
+    tried(con, messages, said, now)
+    take_part(con, {d: m.volunteers for d, m in messages.items() if m.volunteers is not None}, now)
     # What a restored backup says may have been taken back since (A12).
     orders = {} if ledger.unreplayed(con) else campaigns.ordered(con, machines, now)
     fleet = devices.count(con) if orders else 0
+    listed = rings.of(con, list(orders)) if orders else {}
     known = inventories.reported_hashes(con, machines)
     return {
         device: protocol.CheckInAnswer(
@@ -92,7 +93,11 @@ def answer(
             next_check_seconds=int(policy.check_every.total_seconds()),
             published=published,
             hints=[
-                protocol.OrderHint(campaign.id, offered_at, force_at(campaign, device, fleet, policy))
+                protocol.OrderHint(
+                    campaign.id,
+                    offered_at,
+                    _force_at(campaign, device, listed.get(device), fleet, now, policy),
+                )
                 for campaign, offered_at in orders.get(device, ())
                 if ordered(campaign)
             ],
@@ -105,19 +110,37 @@ def _contact(device: DeviceId, message: protocol.CheckIn, now: datetime) -> Cont
     return Contact(device, now, message.agent_version, message.boot_id, message.sequence)
 
 
-def _observations(
-    con: Connection, messages: Mapping[DeviceId, protocol.CheckIn], now: datetime
-) -> dict[CampaignId, list[Observation]]:
+def _force_at(
+    campaign: Campaign, device: DeviceId, ring: Ring | None, fleet: int, now: datetime, policy: Policy
+) -> datetime:
+    """Say when a machine may be forced; while a patch is tested never: always after its order has run out."""
+    if campaign.deadline_at is None:
+        return now + 2 * policy.order_valid_for
+    return force_at(campaign, device, fleet, policy, last=ring is Ring.CRITICAL_LAST)
+
+
+def _states(
+    con: Connection, messages: Mapping[DeviceId, protocol.CheckIn]
+) -> dict[CampaignId, dict[DeviceId, protocol.OrderState]]:
     """Sort what is said by campaign, of a machine's words on one the last; campaigns it is not in are left out."""
     speaking = [device for device, message in messages.items() if message.states]
-    said = defaultdict[CampaignId, list[Observation]](list)
+    said = defaultdict[CampaignId, dict[DeviceId, protocol.OrderState]](dict)
     # Asked first: made-up names cost no query each.
     for campaign, device in records.memberships(con, speaking) if speaking else ():
         for state in reversed(messages[device].states):
             if state.campaign == campaign:
-                said[campaign].append(_observation(device, state, now))
+                said[campaign][device] = state
                 break
     return dict(said)
+
+
+def _observations(
+    said: Mapping[CampaignId, Mapping[DeviceId, protocol.OrderState]], now: datetime
+) -> dict[CampaignId, list[Observation]]:
+    return {
+        campaign: [_observation(device, state, now) for device, state in states.items()]
+        for campaign, states in said.items()
+    }
 
 
 def _observation(device: DeviceId, state: protocol.OrderState, now: datetime) -> Observation:

@@ -15,6 +15,7 @@ from forestall.domain.order import CampaignId
 from forestall.domain.pack import rolls_up
 from forestall.domain.policy import DAY, Policy
 from forestall.domain.remediation import RemediationId, by_recipe, parts_of
+from forestall.domain.ring import RINGS
 from forestall.domain.story import told
 from forestall.server.steps import changed, locked, moved, not_restored, person, sentence
 from forestall.server.triage import TriageRow, named
@@ -62,6 +63,8 @@ class _Guideline:
     kind: Kind
     period: timedelta
     testing: bool
+    rings: bool = False
+    """Tested by the rings, and distributed by itself once they have passed it (P4)."""
 
 
 def start_campaign(
@@ -72,8 +75,11 @@ def start_campaign(
     now: datetime,
     *,
     testing: bool,
+    rings: bool = False,
 ) -> Campaign:
     """Set the guideline and hand over (P3.1, P3.4); unless it is to be tested first, distribute at once.
+
+    `rings` test it without anybody's doing and distribute it when they have passed it (P4).
 
     Raises:
         InputError: the update is not rated critical, has a campaign already, or the period is outside 0 to 14 days.
@@ -85,7 +91,7 @@ def start_campaign(
     if not timedelta() <= period <= 14 * DAY:
         raise InputError("The voluntary period of a critical update lies within 0 and 14 days (P3.1)")
     with installation.database.begin() as con:
-        return _start(con, row, _Guideline(Kind.PATCH, period, testing), policy, by, now)
+        return _start(con, row, _Guideline(Kind.PATCH, period, testing or rings, rings), policy, by, now)
 
 
 def start_pack(
@@ -176,6 +182,8 @@ def _start(
         published_at=row.published_at,
         rated_at=rating.at,
         handed_over_at=now,
+        ring=RINGS[0] if guideline.rings else None,
+        ring_opened_at=now if guideline.rings else None,
     )
     if not campaign.pushed:
         raise InputError(

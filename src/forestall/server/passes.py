@@ -9,13 +9,16 @@ from datetime import datetime
 
 from forestall.domain.action import Action
 from forestall.domain.brakes import Braked, Held, brake
-from forestall.domain.campaign import Campaign, due, halted, take
+from forestall.domain.campaign import Campaign, due, halted, next_ring, take
 from forestall.domain.events import Event, EventKind, JsonValue
 from forestall.domain.halt import failing
 from forestall.domain.intent import Intent, propose
+from forestall.domain.plan import Rule
 from forestall.domain.policy import Policy
 from forestall.domain.record import Record
+from forestall.domain.testing import Gate
 from forestall.server.steps import changed
+from forestall.server.trying import judgement, open_ring
 from forestall.store import approvals, campaigns, intents, records
 from forestall.store.database import Connection, Database
 from forestall.store.intents import LeaseLostError
@@ -51,6 +54,9 @@ def run_pass(
         if not observing and due(each, now) is not None:
             with database.begin() as con:
                 _move(con, lease, each, now)
+        if not observing and next_ring(each) is not None:
+            with database.begin() as con:
+                _test(con, lease, each, now, policy)
         with _uncollected(), database.begin() as con:
             campaign = campaigns.get(con, each.id)
             if campaign is not None:
@@ -136,12 +142,34 @@ def _move(con: Connection, lease: Lease, stale: Campaign, now: datetime) -> None
     changed(con, campaign, moved, event, now)
 
 
-def _halt(con: Connection, lease: Lease, campaign: Campaign, why: str, now: datetime) -> None:
+def _test(con: Connection, lease: Lease, stale: Campaign, now: datetime, policy: Policy) -> None:
+    """Let the next ring have a patch, or halt it, by what the rings that have it answer (P4)."""
+    campaign = campaigns.get(con, stale.id)
+    judged = judgement(con, campaign, now, policy) if campaign else None
+    if campaign is None or judged is None or judged.rule.then is Gate.HOLD:
+        return
+    if judged.rule.then is Gate.HALT:
+        _halt(con, lease, campaign, judged.why, now, judged.rule)
+        return
+    _fence(con, lease)
+    if campaigns.locked(con, campaign.id) == campaign:
+        open_ring(con, campaign, judged, lease.holder, now)
+
+
+def _halt(
+    con: Connection,
+    lease: Lease,
+    campaign: Campaign,
+    why: str,
+    now: datetime,
+    rule: Rule[Gate] | None = None,
+) -> None:
     """Stop a campaign whose installs fail or silence machines (A7)."""
     _fence(con, lease)
     if campaigns.locked(con, campaign.id) != campaign:
         return
-    event = Event(EventKind.HALTED, lease.holder, campaign.id, "", "halted", "A7", {"why": why})
+    name, paragraph = (rule.name, rule.paragraph) if rule else ("halted", "A7")
+    event = Event(EventKind.HALTED, lease.holder, campaign.id, "", name, paragraph, {"why": why})
     changed(con, campaign, halted(campaign, why, now), event, now)
 
 

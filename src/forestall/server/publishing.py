@@ -6,7 +6,7 @@ from pathlib import Path
 
 from forestall.domain.authority import Restart
 from forestall.domain.brakes import forced_from, pace_of
-from forestall.domain.campaign import Campaign
+from forestall.domain.campaign import Campaign, deadline_of
 from forestall.domain.events import Event, EventKind
 from forestall.domain.order import Verb
 from forestall.domain.policy import Policy
@@ -48,14 +48,22 @@ class Publisher:
 
 
 def ordered(campaign: Campaign) -> bool:
-    """Say whether a campaign orders anything now; one that is halted does not (A7)."""
-    return campaign.open and campaign.deadline_at is not None and campaign.halted_at is None
+    """Say whether a campaign orders anything now: one that is distributed, or that rings test; none that is halted."""
+    offers = campaign.deadline_at is not None or campaign.ring is not None
+    return campaign.open and offers and campaign.halted_at is None
 
 
 def order_document(campaign: Campaign, fleet: int, now: datetime, policy: Policy) -> OrderDocument:
-    """Write a campaign's order; the signer sets its end."""
-    if campaign.deadline_at is None or campaign.distributed_at is None:
-        raise ValueError(f"{campaign.id} is not distributed yet")
+    """Write a campaign's order; the signer sets its end.
+
+    While rings test it no deadline is set, and the order names the earliest that can come: what was signed is never
+    moved forward. Hints keep testers from being forced by it (`server.check_ins`).
+    """
+    tested = campaign.deadline_at is None
+    offered_at = campaign.distributed_at or campaign.handed_over_at
+    deadline_at = (
+        deadline_of(campaign.handed_over_at, campaign.voluntary_period) if tested else forced_from(campaign)
+    )
     release, source, version = parts_of(campaign.remediation)
     return OrderDocument(
         campaign=campaign.id,
@@ -65,8 +73,8 @@ def order_document(campaign: Campaign, fleet: int, now: datetime, policy: Policy
         release=release,
         source=source,
         version=version,
-        offered_at=min(campaign.distributed_at, campaign.deadline_at),
-        deadline_at=forced_from(campaign),
+        offered_at=min(offered_at, campaign.deadline_at or offered_at),
+        deadline_at=deadline_at,
         expires_at=now + policy.order_valid_for,
         rings=wave_messages(pace_of(policy, fleet, imminent=campaign.imminent_at is not None)),
         restart=Restart.PERSON,

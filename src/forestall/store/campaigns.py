@@ -13,6 +13,7 @@ from forestall.domain.device import DeviceId
 from forestall.domain.level import Level
 from forestall.domain.order import CampaignId
 from forestall.domain.remediation import RemediationId
+from forestall.domain.ring import Ring
 from forestall.store.tables import campaign as table
 from forestall.store.tables import record
 
@@ -119,6 +120,7 @@ def _campaign(row: Row[tuple[object, ...]]) -> Campaign:
         "kind": Kind(row.kind),
         "level": Level(row.level),
         "phase": Phase(row.phase),
+        "ring": None if row.ring is None else Ring(row.ring),
         "rolled_up_by": None if row.rolled_up_by is None else CampaignId(row.rolled_up_by),
     }
     return Campaign(**known)

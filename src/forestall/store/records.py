@@ -16,6 +16,7 @@ from forestall.domain.events import Event, EventKind, JsonValue
 from forestall.domain.evidence import Status
 from forestall.domain.order import CampaignId
 from forestall.domain.record import Record
+from forestall.domain.ring import Ring
 from forestall.store import ledger
 from forestall.store.bulk import copy_in, driver, staged
 from forestall.store.tables import evidence as evidence_table
@@ -29,16 +30,19 @@ _OF_DEVICE = {
     "protected": sql.SQL("d.protected"),
     "seen_at": sql.SQL("d.seen_at"),
     "heard_at": sql.SQL("d.heard_at"),
+    "ring": sql.SQL("m.ring"),
 }
 """What a record has from its machine, whatever the campaign."""
 
 _NAMED_AT_ONCE = 1_000
 _OWN = tuple(name for name in Record._fields if name not in _OF_DEVICE)
 _STATUS_AT = tuple(index for index, name in enumerate(Record._fields) if name.endswith("_status"))
+_RING_AT = Record._fields.index("ring")
 _STATUS = {status.value: status for status in Status}
 
 _GATHER = sql.SQL(
-    "SELECT {} FROM record AS r JOIN device AS d ON d.id = r.device WHERE r.campaign = %s"
+    "SELECT {} FROM record AS r JOIN device AS d ON d.id = r.device "
+    "LEFT JOIN ring_member AS m ON m.device = r.device WHERE r.campaign = %s"
 ).format(
     sql.SQL(", ").join(_OF_DEVICE.get(name, sql.SQL("r.") + sql.Identifier(name)) for name in Record._fields)
 )
@@ -173,6 +177,8 @@ def _read(con: Connection, statement: sql.Composed, parameters: tuple[object, ..
             for place in places:
                 if values[place] is not None:
                     values[place] = status_of[values[place]]
+            if values[_RING_AT] is not None:
+                values[_RING_AT] = Ring(values[_RING_AT])
             found.append(make(values))
     return found
 

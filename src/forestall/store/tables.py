@@ -167,13 +167,15 @@ device = Table(
     Index(None, "addresses", postgresql_using="gin"),
 )
 
-device_secret = Table(
-    "device_secret",
+device_identity = Table(
+    "device_identity",
     metadata,
     Column("device", ForeignKey("device.id", ondelete="CASCADE"), primary_key=True),
-    _must("sha256", LargeBinary),
-    _must("made_at", MOMENT),
+    _must("serial"),
+    Column("void", Text),
+    _moment("void_at"),
 )
+"""Of each enrolled machine the serial number of the newest certificate that has spoken, 32 hexadecimal digits."""
 
 package_version = Table(
     "package_version",
@@ -251,6 +253,9 @@ campaign = Table(
     _moment("ended_at"),
     Column("rolled_up_by", Text),
     _moment("resumed_at"),
+    Column("ring", Text),
+    _moment("ring_opened_at"),
+    _moment("tested_at"),
 )
 
 record = Table(
@@ -296,6 +301,37 @@ record = Table(
     postgresql_with={"fillfactor": 45},
 )
 """`domain.record.Record` without what belongs to the machine in all campaigns."""
+
+ring_member = Table(
+    "ring_member",
+    metadata,
+    Column("device", ForeignKey("device.id", ondelete="CASCADE"), primary_key=True),
+    _must("ring"),
+    _must("by"),
+    _must("since", MOMENT),
+    Index(None, "ring"),
+)
+"""The lists of the rings; who is on none is in the broad one."""
+
+trial = Table(
+    "trial",
+    metadata,
+    Column("campaign", ForeignKey("campaign.id"), primary_key=True),
+    Column("revision", Integer, primary_key=True, autoincrement=False),
+    Column("device", Text, primary_key=True),
+    _must("was_affected", Boolean),
+    _moment("installed_at"),
+    _must("boot_id"),
+    _moment("effective_at"),
+    _moment("restarted_at"),
+    _moment("relapsed_at"),
+    _moment("failed_at"),
+    _must("services", TEXTS),
+    _moment("services_at"),
+    _must("broke"),
+    _moment("broke_at"),
+)
+"""`domain.trial.Trial` of each machine that has said something of an install."""
 
 evidence = Table(
     "evidence",
