@@ -26,7 +26,7 @@ from forestall.trust import channel
 from forestall.trust.papers import papers_in
 from forestall.trust.roles import Role
 from server.company import Company
-from trust.test_signer import signer
+from trust.test_signer import signer, until_it_listens
 
 UPDATE = RemediationId("any/definitions/27455")
 CONTENT = b"definitions"
@@ -83,8 +83,7 @@ def given(tmp_path: Path, company: Company) -> Iterator[Given]:
     clock = lambda: company.now  # noqa: E731 - read anew each time
     thread = threading.Thread(target=channel.serve, args=(path, signer(office), clock, stop.is_set))
     thread.start()
-    while not path.is_socket() or not (path.stat().st_mode & 0o040):
-        pass
+    until_it_listens(path)
     made = Given(tmp_path, company, office)
     assert [
         (each.records, each.trouble) for each in pull(company.database, str(made.recipe), company.now)

@@ -27,7 +27,7 @@ from forestall.trust.verifier import Reason, Refusal, Trust
 from forestall.web.serve import serving
 from forestall.web.trust_files import trust_routes
 from trust.papers import NOW, order
-from trust.test_signer import signer
+from trust.test_signer import signer, until_it_listens
 
 CONTENT = b"definitions\n" * 40_000
 PAYLOAD = Payload(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
@@ -179,8 +179,7 @@ def socket_path(office: Office) -> Iterator[Path]:
     path, stop = office.folder / "online/signer.sock", threading.Event()
     thread = threading.Thread(target=channel.serve, args=(path, signer(office), lambda: NOW, stop.is_set))
     thread.start()
-    while not path.is_socket() or not (path.stat().st_mode & 0o040):
-        pass
+    until_it_listens(path)
     yield path
     stop.set()
     thread.join()
@@ -345,9 +344,11 @@ def test_recipe_and_list_must_name_the_same_payload(
 
 def test_the_server_serves_payloads_and_no_other_name(office: Office, folder: Folder) -> None:
     adopted(office, folder)
+    name = f"{PAYLOAD.sha256}.{PAYLOAD.sha256}"
+    for other in (f".{name}.partial", PAYLOAD.sha256):
+        (office.repository.directory / "targets/payloads" / other).write_bytes(b"half")
     with serving(Starlette(routes=trust_routes(office.repository)), "127.0.0.1", 0) as url:
         connection = HTTPConnection(urlsplit(url).netloc, timeout=10)
-        name = f"{PAYLOAD.sha256}.{PAYLOAD.sha256}"
         for path, status in ((name, 200), (PAYLOAD.sha256, 404), (f".{name}.partial", 404)):
             connection.request("GET", f"/trust/targets/payloads/{path}")
             response = connection.getresponse()

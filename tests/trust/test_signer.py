@@ -175,7 +175,7 @@ def listening(office: Office) -> "Callable[[bytes | Publish | Adopt], object]":
     stop = threading.Event()
     thread = threading.Thread(target=channel.serve, args=(path, signer(office), lambda: NOW, stop.is_set))
     thread.start()
-    _until_it_listens(path)
+    until_it_listens(path)
 
     def ask(request: bytes | Publish | Adopt) -> object:
         return _raw(path, request) if isinstance(request, bytes) else channel.ask(path, request)
@@ -185,7 +185,7 @@ def listening(office: Office) -> "Callable[[bytes | Publish | Adopt], object]":
     thread.join()
 
 
-def _until_it_listens(path: Path) -> None:
+def until_it_listens(path: Path) -> None:
     while True:
         try:
             return _raw(path, b"")
