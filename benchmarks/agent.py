@@ -73,7 +73,7 @@ def messages(root: Path) -> dict[str, float]:
 def machine(root: Path) -> dict[str, float]:
     now = datetime(2026, 11, 24, tzinfo=UTC)
     order = protocol.OrderMessage(
-        "c", 1, "upgrade", "bookworm", "openssl", "1", now, now, now, "critical", {}
+        "c", 1, "upgrade", "debian", "bookworm", "openssl", "1", now, now, now, "critical", {}
     )
     hint = protocol.OrderHint("c", now, now)
     remembered = State(held={f"c-{n}": Held(order=order, hint=hint, held_since=now) for n in range(5)})

@@ -1,22 +1,23 @@
-"""Figures for durable check-ins over loopback: `python benchmarks/checkin.py [--machines N] [--json]`. Linux.
+"""Figures for durable check-ins over loopback: `python benchmarks/checkin.py [--words N] [--json]`. Linux.
 
-The server's own application on the embedded PostgreSQL, beside the same answer from one ORM transaction a request.
-Each check-in says a word on one order and is answered after its commit. CPU is that of the server's process and of
-PostgreSQL together, without the client's. Connections are kept alive and plain: **TLS is not in these figures**.
+The server's own application on the embedded PostgreSQL, over mutual TLS, beside the same answer from one ORM
+transaction a request behind the same listener. Each machine keeps its connection and checks in again and again, a word
+on one order each time, answered after its commit. CPU is that of the server's process and of PostgreSQL together,
+without the clients', from the moment when all connections stand: a handshake is not in it.
 """
 
 import argparse
 import asyncio
-import hmac
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from hashlib import sha256
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,23 @@ from starlette.routing import Route
 
 from decide import campaign, machine, name_of
 from forestall import protocol
+from forestall.agent.client import pinned
 from forestall.clock import stopwatch, utc_now
+from forestall.domain.device import DeviceId
 from forestall.domain.evidence import Status
+from forestall.domain.identity import CERTIFICATE_LIFE, Certificate, new_serial
 from forestall.domain.inventory import Inventory, Package, PackageState, hash_of
 from forestall.domain.policy import Policy
 from forestall.server.agents import AgentDesk
-from forestall.store import campaigns, devices, inventories, records, tables
+from forestall.store import campaigns, devices, identities, inventories, records, tables
 from forestall.store.database import Database
 from forestall.store.embedded import Embedded
-from forestall.web.app import make_app
+from forestall.trust.device_ca import DeviceCa, key_of, open_ca
+from forestall.trust.device_key import new_key, request_for, written
+from forestall.web.app import make_agents_app
 from forestall.web.serve import serving
 
+FLEET = 20_000
 CONNECTIONS = 256
 PACKAGES = 1_500
 CHANGED = 40
@@ -49,70 +56,93 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--machines", type=int, default=20_000)
+    parser.add_argument("--words", type=int, default=20_000, help="check-ins in all")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--client", default="", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.client:
-        asyncio.run(speak(wanted.client, json.load(sys.stdin)))
+        asyncio.run(speak(wanted.client, json.loads(sys.stdin.readline())))
         return
-    figures = measured(wanted.machines)
+    figures = measured(wanted.words)
     if wanted.json:
         print(json.dumps(figures, indent=1))
         return
     for name, value in figures.items():
         print(f"{name:24} {value:>12,.6g}")
-    print("Plain HTTP, kept alive: TLS is not in these figures.")
 
 
-def measured(count: int) -> dict[str, float]:
+def measured(words: int) -> dict[str, float]:
     with (
         tempfile.TemporaryDirectory() as directory,
         Embedded(Path(directory) / "database") as embedded,
         Database(embedded.url) as database,
     ):
         database.migrate()
-        known = fill(database, count)
-        postmaster = int((Path(directory) / "database" / "data" / "postmaster.pid").read_text().split()[0])
-        ours = make_app(AgentDesk(database, Policy()), {})
-        says = [check_in(number, known) for number in range(count)]
-        seconds, cpu = cost(ours, postmaster, says)
-        _, changed = cost(ours, postmaster, [changed_inventory(number) for number in range(CHANGED)])
+        known = fill(database)
+        site = Site(Path(directory), open_ca(Path(directory) / "device-ca", utc_now()))
+        site.certify(CONNECTIONS)
+        ours = make_agents_app(AgentDesk(database, Policy(), site.authority))
+        rounds = words // CONNECTIONS
+        words = rounds * CONNECTIONS
+        seconds, cpu = cost(site, ours, [check_ins(known, 1, rounds)] * CONNECTIONS)
+        new = [[changed_inventory(number)] for number in range(CHANGED)]
+        _, changed = cost(site, ours, new)
+        fewer = rounds // 10
         with orm_application(embedded.url) as theirs:
-            orm_seconds, orm_cpu = cost(theirs, postmaster, says[: count // 10])
+            says = [check_ins(known, rounds + 1, fewer)] * CONNECTIONS
+            orm_seconds, orm_cpu = cost(site, theirs, says)
+    orm_words = fewer * CONNECTIONS
     return {
-        "machines": count,
+        "machines": FLEET,
         "connections": CONNECTIONS,
-        "per_second": count / seconds,
-        "cpu_us": cpu * 1e6 / count,
-        "orm_per_second": (count // 10) / orm_seconds,
-        "orm_cpu_us": orm_cpu * 1e6 / (count // 10),
-        "ratio": orm_cpu / (count // 10) / (cpu / count),
+        "per_second": words / seconds,
+        "cpu_us": cpu * 1e6 / words,
+        "orm_per_second": orm_words / orm_seconds,
+        "orm_cpu_us": orm_cpu * 1e6 / orm_words,
+        "ratio": orm_cpu / orm_words / (cpu / words),
         "changed_cpu_us": changed * 1e6 / CHANGED,
-        "unchanged_vs_changed": changed / CHANGED / (cpu / count),
+        "unchanged_vs_changed": changed / CHANGED / (cpu / words),
     }
 
 
-def fill(database: Database, count: int) -> str:
-    """Machines with secrets, the same packages, and one order each; returns the packages' hash."""
-    names = [name_of(number) for number in range(count)]
+class Site:
+    """Where the server listens, and the files of the machines that will speak."""
+
+    def __init__(self, folder: Path, authority: DeviceCa) -> None:
+        self.folder, self.authority = folder, authority
+        (folder / "authority.pem").write_text(authority.pem)
+
+    def certify(self, count: int) -> None:
+        for number in range(count):
+            key = new_key()
+            asked = key_of(request_for(key))
+            if asked is None:
+                raise SystemExit("our own request is none")
+            pem = self.authority.issue(asked, certificate_of(number, utc_now()))
+            (self.folder / f"{number}.pem").write_bytes(pem.encode() + written(key))
+
+
+def certificate_of(number: int, now: datetime) -> Certificate:
+    begins_at = now.replace(microsecond=0)
+    device, serial = DeviceId(name_of(number)), new_serial(0, number, now)
+    return Certificate(device, serial, begins_at, begins_at + CERTIFICATE_LIFE)
+
+
+def fill(database: Database) -> str:
+    """Enrolled machines with the same packages and one order each; returns the packages' hash."""
+    names = [name_of(number) for number in range(FLEET)]
     running = replace(campaign(), deadline_at=utc_now(), distributed_at=utc_now())
     found = installed(0)
     with database.begin() as con:
         campaigns.save(con, running)
-        devices.save(con, map(machine, range(count)))
+        devices.save(con, map(machine, range(FLEET)))
+        identities.add(con, dict.fromkeys(names, 0))
         records.enlist(con, running.id, dict.fromkeys(names, Status.AFFECTED), utc_now())
         records.mark(con, running.id, "offered_at", names, utc_now())
-        secret = sha256(b"secret").digest()
-        con.execute(insert(tables.device_secret), [_secret(name, secret) for name in names])
         inventories.put(con, names[0], found, hash_of(found), 0, utc_now())
         kept = con.execute(select(tables.device_inventory)).one()._asdict()
         con.execute(insert(tables.device_inventory), [kept | {"device": name} for name in names[1:]])
     return hash_of(found)
-
-
-def _secret(name: str, digest: bytes) -> dict[str, object]:
-    return {"device": name, "sha256": digest, "made_at": utc_now()}
 
 
 def installed(number: int) -> Inventory:
@@ -123,9 +153,10 @@ def installed(number: int) -> Inventory:
     return Inventory("bookworm", tuple(map(package, range(PACKAGES))))
 
 
-def check_in(number: int, known: str) -> str:
+def check_ins(known: str, first: int, count: int) -> list[str]:
     state = protocol.OrderState(campaign().id, 1, "affected")
-    return request("POST", protocol.CHECK_IN, number, protocol.CheckIn("1", "boot", 2, known, [state]))
+    words = (protocol.CheckIn("1", "boot", number, known, [state]) for number in range(first, first + count))
+    return [request("POST", protocol.CHECK_IN, word) for word in words]
 
 
 def changed_inventory(number: int) -> str:
@@ -134,28 +165,42 @@ def changed_inventory(number: int) -> str:
         protocol.PackageEntry(p.name, p.version, p.architecture, "installed", p.source, p.source_version)
         for p in installed(number + 1).packages
     ]
-    return request("PUT", protocol.INVENTORY, number, protocol.InventoryReport("bookworm", entries))
+    return request("PUT", protocol.INVENTORY, protocol.InventoryReport("bookworm", entries))
 
 
-def request(method: str, path: str, number: int, body: msgspec.Struct) -> str:
+def request(method: str, path: str, body: msgspec.Struct) -> str:
     content = msgspec.json.encode(body).decode()
-    return (
-        f"{method} {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {name_of(number)}:secret\r\n"
-        f"Content-Length: {len(content)}\r\n\r\n{content}"
-    )
+    return f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n\r\n{content}"
 
 
-def cost(app: Starlette, postmaster: int, requests: list[str]) -> tuple[float, float]:
-    """Serve the requests of a client in another process; seconds, and CPU seconds of server and PostgreSQL."""
-    with serving(app, "127.0.0.1", 0) as url:
-        address = url.removeprefix("http://").rstrip("/")
+def cost(site: Site, app: Starlette, requests: Sequence[Sequence[str]]) -> tuple[float, float]:
+    """Serve machines of another process, each with its requests; seconds, and CPU of server and PostgreSQL."""
+    postmaster = int((site.folder / "database" / "data" / "postmaster.pid").read_text().split()[0])
+    context = site.authority.context(site.folder, ["127.0.0.1"])
+    with serving(app, "127.0.0.1", 0, context) as url, clients(site.folder, url) as client:
+        told(client, json.dumps(requests))  # until all connections stand
         before = cpu_of(postmaster)
-        started = stopwatch()
-        command = [sys.executable, __file__, "--client", address]
-        done = subprocess.run(command, input=json.dumps(requests), text=True, capture_output=True, check=True)
-        if int(done.stdout.split()[0]) != len(requests):
-            raise SystemExit(f"not all were answered: {done.stdout}")
-        return float(done.stdout.split()[1]) or stopwatch() - started, cpu_of(postmaster) - before
+        good, seconds = told(client, "go").split()
+        spent = cpu_of(postmaster) - before
+    if int(good) != sum(map(len, requests)):
+        raise SystemExit(f"not all were answered: {good}")
+    return float(seconds), spent
+
+
+@contextmanager
+def clients(folder: Path, url: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, __file__, "--client", f"{folder} {url}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+
+
+def told(client: subprocess.Popen[str], line: str) -> str:
+    """Say one line to the clients, and wait for one of theirs."""
+    if client.stdin is None or client.stdout is None:
+        raise TypeError("the clients are not connected")
+    client.stdin.write(f"{line}\n")
+    client.stdin.flush()
+    return client.stdout.readline()
 
 
 def cpu_of(postmaster: int) -> float:
@@ -174,16 +219,20 @@ def cpu_of(postmaster: int) -> float:
     return ticks / _TICKS + own.user + own.system
 
 
-async def speak(address: str, requests: list[str]) -> None:
-    """Send all requests over kept connections, and count the good answers."""
-    host, _, port = address.partition(":")
-    left = iter(requests)
+async def speak(place: str, requests: Sequence[Sequence[str]]) -> None:
+    """Connect all machines; once told, send what each has to say, and count the good answers."""
+    folder, _, url = place.partition(" ")
+    host, _, port = url.removeprefix("https://").rstrip("/").partition(":")
     good = 0
 
-    async def talk() -> None:
+    async def connect(number: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        context = context_of(Path(folder), number)
+        return await asyncio.open_connection(host, int(port), ssl=context)
+
+    async def talk(line: tuple[asyncio.StreamReader, asyncio.StreamWriter], words: Sequence[str]) -> None:
         nonlocal good
-        reader, writer = await asyncio.open_connection(host, int(port))
-        for each in left:
+        reader, writer = line
+        for each in words:
             writer.write(each.encode())
             head = await reader.readuntil(b"\r\n\r\n")
             length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
@@ -191,29 +240,36 @@ async def speak(address: str, requests: list[str]) -> None:
             good += head.startswith(b"HTTP/1.1 2")
         writer.close()
 
+    lines = [await connect(number) for number in range(len(requests))]
+    print("ready", flush=True)
+    sys.stdin.readline()
     started = stopwatch()
-    await asyncio.gather(*(talk() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*map(talk, lines, requests))
     print(good, stopwatch() - started)
+
+
+def context_of(folder: Path, number: int) -> ssl.SSLContext:
+    return pinned((folder / "authority.pem").read_text(), folder / f"{number}.pem")
 
 
 @contextmanager
 def orm_application(url: str) -> Iterator[Starlette]:
     """The usual way: a session for each request that gets objects, changes them, and commits."""
     mapped = registry()
-    names = ("device", "device_secret", "device_inventory", "record", "campaign")
+    names = ("device", "device_identity", "device_inventory", "record", "campaign")
     kinds: dict[str, Any] = {name: type(name, (), {}) for name in names}
     for name, kind in kinds.items():
         mapped.map_imperatively(kind, getattr(tables, name))
     engine = create_engine(url, pool_size=5, max_overflow=10)
 
-    def answered(name: str, secret: str, message: protocol.CheckIn) -> protocol.CheckInAnswer:
-        now = utc_now()
+    def answered(shown: Certificate, message: protocol.CheckIn) -> protocol.CheckInAnswer:
+        now, name = utc_now(), shown.device
         record, running = kinds["record"], kinds["campaign"]
         with Session(engine) as session, session.begin():
-            kept = session.get_one(kinds["device_secret"], name)
-            if not hmac.compare_digest(kept.sha256, sha256(secret.encode()).digest()):
-                raise SystemExit("a stranger in the benchmark")
+            kept = session.get_one(kinds["device_identity"], name)
             device = session.get_one(kinds["device"], name)
+            if kept.void or int(kept.serial, 16) != shown.serial or message.sequence <= device.sequence:
+                raise SystemExit("a stranger in the benchmark")
             device.heard_at = device.seen_at = now
             device.sequence, device.boot_id = message.sequence, message.boot_id
             for state in message.states:
@@ -227,9 +283,8 @@ def orm_application(url: str) -> Iterator[Starlette]:
         return protocol.CheckInAnswer(now, other, 14_400, 0, hints)
 
     async def serve(request: Request) -> Response:
-        name, _, secret = request.headers["authorization"].removeprefix("Bearer ").partition(":")
         message = msgspec.json.decode(await request.body(), type=protocol.CheckIn)
-        answer = await asyncio.to_thread(answered, name, secret, message)
+        answer = await asyncio.to_thread(answered, request.state.certificate, message)
         return Response(msgspec.json.encode(answer), media_type="application/json")
 
     try:

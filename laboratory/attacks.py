@@ -1,4 +1,4 @@
-"""Twenty tries of somebody who holds every online key, the server and the database (R2).
+"""Tries of somebody who holds every online key, the server and the database (R2).
 
 He wants his own bytes on machines, or approved ones everywhere at once. One update is approved, its first wave is
 open for one machine in a hundred, the next ones are not: more than that wave is over the cap.
@@ -23,6 +23,7 @@ from forestall.domain.remediation import RemediationId
 from forestall.protocol import OrderHint
 from forestall.trust.documents import OrderDocument, WaveMessage, write
 from forestall.trust.metadata import fingerprint, make_root, make_targets, signed_by, version_of
+from forestall.trust.recipe import SetKernelMessage
 from forestall.trust.roles import ONLINE, Role, imminent_path, order_path, remediation_path
 from forestall.trust.verifier import Source, Trust
 from laboratory.forger import Machine, Shelf, hint_of, served
@@ -118,6 +119,18 @@ def _approval_by_online_keys(heist: Heist) -> None:
         {Role.REMEDIATIONS: {remediation_path(RemediationId("bookworm/evil/6.6.6")): write(approval)}}
     )
     heist.order(FOREIGN)
+
+
+def _recipe_by_online_keys(heist: Heist) -> None:
+    order = msgspec.structs.replace(FOREIGN, product="recipe", release="any")
+    recipe = SetKernelMessage("kernel.core_pattern", "|/tmp/evil")
+    path = remediation_path(RemediationId("any/evil/6.6.6"))
+    heist.publish({Role.REMEDIATIONS: {path: write(approval_for(order, recipe=recipe))}})
+    heist.order(order)
+
+
+def _package_as_recipe(heist: Heist) -> None:
+    heist.order(msgspec.structs.replace(EARLY, product="recipe", release="any"))
 
 
 def _approval_among_orders(heist: Heist) -> None:
@@ -226,6 +239,8 @@ TRIES: Mapping[str, Callable[[Heist], None]] = {
     "an order for his own package": _foreign_order,
     "an order for another version of an approved package": _other_version,
     "an approval of his own, signed with all online keys": _approval_by_online_keys,
+    "a recipe of his own, signed with all online keys": _recipe_by_online_keys,
+    "an approved package, ordered as a recipe": _package_as_recipe,
     "an approval of his own, among the orders": _approval_among_orders,
     "a root of his own, signed with the online keys": _own_root,
     "delegations of his own, signed with the online keys": _own_delegations,

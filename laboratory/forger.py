@@ -13,10 +13,19 @@ from typing import Any
 
 from forestall import protocol
 from forestall.agent import client, journal, orders
+from forestall.agent.installers import steps
+from forestall.agent.installers.recipes import Recipes
 from forestall.agent.journal import Entry
+from forestall.agent.sight import Sight
+from forestall.domain.device import DeviceId
 from forestall.domain.evidence import Status
-from forestall.domain.order import Limits, Standing, Step, next_step
+from forestall.domain.inventory import Inventory
+from forestall.domain.order import Limits, Order, Standing, Step, next_step
+from forestall.domain.product import ProductName
 from forestall.trust.verifier import Source, Trust
+
+NOTHING = Sight(Inventory("", ()), "", ())
+"""A machine without packages."""
 
 
 @dataclass
@@ -43,7 +52,7 @@ class Shelf:
 
     def genuine(self) -> dict[str, bytes]:
         """Read everything that is served, by path."""
-        files = (path for path in self.folder.rglob("*.json") if path.is_file())
+        files = (path for path in self.folder.rglob("*") if path.is_file())
         return {str(path.relative_to(self.folder)): path.read_bytes() for path in files}
 
 
@@ -93,30 +102,49 @@ def _handler(shelf: Shelf) -> type[BaseHTTPRequestHandler]:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One machine at the door: what it would do with what is served, past every countdown and pause."""
+    """One machine at the door: what it would do with what is served, past every countdown and pause.
 
-    directory: Path
+    Recipes it really carries out, below its own folder.
+    """
+
+    folder: Path
     root: bytes
     device: str
+
+    @property
+    def directory(self) -> Path:
+        """The agent's own."""
+        return self.folder / "agent"
 
     def look(
         self, url: str, hints: Sequence[protocol.OrderHint], now: datetime, *, trust: Trust | None = None
     ) -> dict[str, Step]:
         """Take in what is served and decide; every refusal goes into the journal, as in the agent."""
+        self.directory.mkdir(exist_ok=True, mode=0o700)
         if trust is None:
             trust = Trust(self.directory / "trust", self.root, (Source(url),), client.tls_context())
             if not trust.refresh(now, 0):
                 self._note(map(str, trust.refusals), now)
                 return {}
-        accepted = orders.accept(hints, {}, trust, self.device, now)
+        reader = orders.Reader(DeviceId(self.device), frozenset(ProductName))
+        accepted = orders.accept(hints, {}, trust, reader, now)
         self._note(accepted.refused, now)
         standing = Standing(Status.AFFECTED, offered=True, downloaded=True, checked_at=now)
-        return {
-            f"{held.order.release}/{held.order.source}/{held.order.version}": next_step(
-                orders.order_of(held.order), standing, now, Limits()
-            ).step
-            for held in accepted.held.values()
-        }
+        decided: dict[str, Step] = {}
+        for held in accepted.held.values():
+            order = orders.order_of(held)
+            step = next_step(order, standing, now, Limits()).step
+            if step is Step.FORCE and order.recipe is not None and not self._carried_out(order, trust, now):
+                step = Step.WAIT
+            decided[order.remediation] = step
+        return decided
+
+    def _carried_out(self, order: Order, trust: Trust, now: datetime) -> bool:
+        installer = Recipes(steps.Machine(self.folder, self.directory), trust, lambda: now)
+        outcome = installer.install(order, NOTHING, self.directory / "log")
+        if not outcome.done:
+            self._note([outcome.detail], now)
+        return outcome.done
 
     def recorded(self) -> int:
         """Count the refusals on record."""

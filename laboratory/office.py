@@ -24,6 +24,7 @@ from forestall.trust.documents import (
 )
 from forestall.trust.keys import load_keys
 from forestall.trust.metadata import make_papers, make_snapshot, make_timestamp, signed_by, version_of
+from forestall.trust.papers import payloads_of
 from forestall.trust.repository import Repository
 from forestall.trust.roles import COMPANY, Duty, Role, imminent_path, order_path, remediation_path
 
@@ -96,9 +97,8 @@ class Office:
             for path, content in named.items():
                 repository.put_target(path, content)
             version = version_of(repository.newest(role)) + 1
-            repository.put_metadata(
-                role, version, signed_by(make_papers(version, named, role, now), own[role])
-            )
+            papers = make_papers(version, named, role, now, payloads_of(named))
+            repository.put_metadata(role, version, signed_by(papers, own[role]))
         self.list_all(now, own)
 
     def list_all(self, now: datetime, own: Mapping[Role, Sequence[CryptoSigner]]) -> None:
@@ -127,7 +127,7 @@ def paper_of(message: OrderMessage) -> OrderDocument:
         campaign=message.campaign,
         revision=message.revision,
         verb=message.verb,
-        product="debian",
+        product=message.product,
         release=message.release,
         source=message.source,
         version=message.version,

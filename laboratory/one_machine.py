@@ -17,7 +17,7 @@ from laboratory.server import Server, start_server
 from laboratory.site import Machine, Site, open_site, until
 from laboratory.timeline import Timeline
 
-_VOLUNTARY = "30s"
+_VOLUNTARY = "60s"
 
 
 def tell_story(directory: Path, timeline: Timeline) -> None:
@@ -30,7 +30,7 @@ def tell_story(directory: Path, timeline: Timeline) -> None:
     try:
         update = content.choose(site.pending)
         server = start_server(site)
-        timeline.tell(f"server is up at {server.url}")
+        timeline.tell(f"server is up at {server.agents}")
         ignorer, chooser = (_join(site, server, name) for name in ("ignorer", "chooser"))
         timeline.tell("two machines are enrolled and have sent their inventories")
         old = _start_old_process(site, ignorer, update)
@@ -56,7 +56,7 @@ def _campaign(
     timeline.tell("the server counts chooser as fixed voluntarily")
     _expect("ignorer still has the old version", _versions(ignorer, update) & {update.version}, set())
 
-    _await(server, campaign, {"affected": 0, "pending_restart": 1}, 120)
+    _await(server, campaign, {"affected": 0, "pending_restart": 1}, 180)
     timeline.tell("deadline passed: ignorer was forced; an old process runs on: pending_restart, not fixed")
     _expect("the new version is on disk", _versions(ignorer, update), {update.version})
 
@@ -74,7 +74,7 @@ def _join(site: Site, server: Server, name: str) -> Machine:
     machine = site.new_machine(name)
     made = server.ask("enroll", "token", "--site", "lab", "--uses", "1")
     known = ("--token", made["token"], "--fingerprint", made["fingerprint"])
-    host.run(*machine.agent("enrol", "--server", server.url, *known))
+    host.run(*machine.agent("enrol", "--server", server.agents, *known))
     site.start(f"agent-{name}", *machine.agent("run"))
     state = machine.root / "var/lib/forestall-agent/state.json"
     until(f"{name} has checked in", lambda: state.exists() and '"checked_at": null' not in state.read_text())

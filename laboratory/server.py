@@ -9,13 +9,15 @@ from laboratory import host
 from laboratory.site import COMMANDS, Site, knock, until
 
 _PORT = 8080
+_AGENTS = 8471
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """A running Forestall server and its directory."""
 
-    url: str
+    agents: str
+    """Where agents reach it."""
     data: Path
 
     def ask(self, *arguments: str) -> Any:  # noqa: ANN401 - whatever JSON the command prints
@@ -31,14 +33,15 @@ def start_server(site: Site) -> Server:
     host.run("mount", "-t", "tmpfs", "tmpfs", "/var/lib/dpkg")
     data = site.directory / "server"
     address = site.management.address
-    command = (COMMANDS / "forestall", "up", "--bind", f"{address}:{_PORT}", "--every", "1", "--data", data)
-    process = site.start("server", *site.management.enter, *command)
+    command = (COMMANDS / "forestall", "up", "--every", "1", "--data", data)
+    places = ("--bind", f"{address}:{_PORT}", "--agents", f"{address}:{_AGENTS}")
+    process = site.start("server", *site.management.enter, *command, *places)
 
     def up() -> bool:
         if process.poll() is not None:
             said = (site.directory / "server.log").read_text(errors="replace")
             raise host.LabError(f"the server ended with {process.returncode}: {said[-1500:]}")
-        return knock(site.management, address, _PORT)
+        return knock(site.management, address, _AGENTS)
 
     until("the server answers", up)
-    return Server(f"http://{address}:{_PORT}", data)
+    return Server(f"https://{address}:{_AGENTS}", data)

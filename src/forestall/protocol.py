@@ -1,7 +1,7 @@
 """What agent and server say to each other, version 1 (docs/agent-protocol.md).
 
-Structs only: parsed once at the edge with every limit checked, then trusted. Identity is the credential that
-came with the request, never a field of its body.
+Structs only: parsed once at the edge with every limit checked, then trusted. Identity is the certificate of the
+connection, never a field of a body.
 """
 
 from datetime import datetime
@@ -10,7 +10,9 @@ from typing import Annotated
 import msgspec
 
 VERSION = 1
+AUTHORITY = "/agent/v1/authority"
 ENROL = "/agent/v1/enrol"
+RENEW = "/agent/v1/renew"
 CHECK_IN = "/agent/v1/check-in"
 INVENTORY = "/agent/v1/inventory"
 TRUST = "/trust"
@@ -26,6 +28,7 @@ Word = Annotated[str, msgspec.Meta(max_length=256, pattern=_NO_NUL)]
 """A name, a version or an id; longer ones are refused."""
 Text = Annotated[str, msgspec.Meta(max_length=2_000, pattern=_NO_NUL)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Pem = Annotated[str, msgspec.Meta(max_length=8 * 1024, pattern=_NO_NUL)]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """With a time zone: one without cannot be compared with any other."""
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -43,20 +46,34 @@ def in_this_age(*instants: datetime) -> None:
 
 
 class EnrolRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """A machine asks to be managed, with a token that somebody gave it."""
+    """A machine asks to be managed, with a token that somebody gave it and a key of its own."""
 
     token: Word
     name: Word
     agent_version: Word
+    request: Pem
+    """For a certificate (PKCS#10); only its P-256 key counts."""
 
 
 class EnrolAnswer(msgspec.Struct, forbid_unknown_fields=True):
-    """The machine's id and its own secret, given once."""
+    """The machine's id and its first certificate."""
 
     device: Word
-    secret: Word
+    certificate: Pem
     root: Annotated[str, msgspec.Meta(max_length=256 * 1024)] = ""
     """The TUF root that signs who may sign; the machine trusts this one and its successors, nothing else."""
+
+
+class RenewRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """A machine asks for its next certificate over a connection with its last one, ended or not."""
+
+    request: Pem
+
+
+class RenewAnswer(msgspec.Struct, forbid_unknown_fields=True):
+    """The next certificate; the last one counts until this one speaks."""
+
+    certificate: Pem
 
 
 class OrderState(msgspec.Struct, forbid_unknown_fields=True):
@@ -99,6 +116,7 @@ class OrderMessage(msgspec.Struct, forbid_unknown_fields=True):
     campaign: Word
     revision: Count
     verb: Word
+    product: Word
     release: Word
     source: Word
     version: Word

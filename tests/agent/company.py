@@ -1,5 +1,6 @@
 """The server's side of the agent protocol on loopback: it says and signs what a test tells it, and remembers."""
 
+import ssl
 import tempfile
 import threading
 from dataclasses import dataclass, field
@@ -12,10 +13,16 @@ from typing import Self
 import msgspec
 from laboratory.office import Office, approval_for, paper_of
 
+from certificates import authority, certificate
 from forestall import protocol
-from forestall.agent import trust
+from forestall.agent import identity, state, trust
+from forestall.agent.state import State
+from forestall.domain.identity import Certificate, new_serial
+from forestall.trust.device_ca import key_of
+from forestall.trust.device_key import new_key, read_certificate, request_for
 
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
+TOKEN = f"t-1.{authority().fingerprint}"
 
 
 @dataclass
@@ -39,12 +46,18 @@ class Company:
     orders: list[protocol.OrderMessage] = field(default_factory=list)
     reports: list[protocol.CheckIn] = field(default_factory=list)
     inventories: list[protocol.InventoryReport] = field(default_factory=list)
-    credentials: list[str | None] = field(default_factory=list)
+    speakers: list[Certificate] = field(default_factory=list)
+    """Whose certificate came with each word."""
     refuse: tuple[int, dict[str, str], bytes] | None = None
     """Status, headers and body of every answer instead of the right one."""
+    once: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
+    """The same for the next word to a path alone."""
+    heard: list[str] = field(default_factory=list)
+    """The paths of all words."""
     next_check_seconds: int = 14_400
     known_sha256: str = ""
     url: str = ""
+    device: str = "d-1"
     hints: dict[str, protocol.OrderHint] = field(default_factory=dict)
     """By campaign, instead of hints that say what the order says."""
 
@@ -52,8 +65,13 @@ class Company:
         self._folder = tempfile.TemporaryDirectory()
         self.office = Office(Path(self._folder.name) / "trust", self.clock())
         self._published: object = None
+        self._issued = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        context = authority().context(Path(self._folder.name), ["127.0.0.1"])
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self.url = f"https://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
         return self
@@ -70,9 +88,20 @@ class Company:
         self._thread.join()
         self._folder.cleanup()
 
-    def trusted_by(self, directory: Path) -> None:
-        """Put the root into an agent's directory, as enrolment does."""
+    def enrol(self, directory: Path) -> None:
+        """Put certificate and root into an agent's directory, as enrolment does."""
+        key = new_key()
+        made = identity.keep(directory, self.url, authority().pem, key, self.issue(request_for(key)))
+        state.save(directory, State(certificate=made.serial))
         trust.keep_root(directory, self.office.root.decode(), "")
+
+    def issue(self, request: str) -> str:
+        """Sign a certificate, as enrolment and renewal do."""
+        key = key_of(request)
+        assert key is not None
+        self._issued += 1
+        named = certificate(self.device, self.clock(), serial=new_serial(0, self._issued, self.clock()))
+        return authority().issue(key, named)
 
     def publish(self) -> None:
         """Sign the orders of now, whatever they say, and an approval for each."""
@@ -90,8 +119,12 @@ class Company:
     def answer(self, path: str, body: bytes) -> bytes:
         """Answer as the protocol says."""
         if path == protocol.ENROL:
-            msgspec.json.decode(body, type=protocol.EnrolRequest)
-            return msgspec.json.encode(protocol.EnrolAnswer("d-1", "s3cret", self.office.root.decode()))
+            asked = msgspec.json.decode(body, type=protocol.EnrolRequest)
+            given = protocol.EnrolAnswer(self.device, self.issue(asked.request), self.office.root.decode())
+            return msgspec.json.encode(given)
+        if path == protocol.RENEW:
+            wanted = msgspec.json.decode(body, type=protocol.RenewRequest)
+            return msgspec.json.encode(protocol.RenewAnswer(self.issue(wanted.request)))
         if path == protocol.INVENTORY:
             self.inventories.append(msgspec.json.decode(body, type=protocol.InventoryReport))
             self.known_sha256 = self.reports[-1].inventory_sha256
@@ -115,6 +148,7 @@ def order(**changed: object) -> protocol.OrderMessage:
         campaign="c-1",
         revision=1,
         verb="upgrade",
+        product="debian",
         release="bookworm",
         source="tool",
         version="1.1",
@@ -136,11 +170,11 @@ def _handler(company: Company) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            company.credentials.append(self.headers["Authorization"])
-            status, headers, content = company.refuse or (200, {}, b"")
-            if company.refuse is None:
-                content = company.answer(self.path, body)
-            self._answer(status, headers, content)
+            company.heard.append(self.path)
+            if shown := self.connection.getpeercert(binary_form=True):
+                company.speakers.append(read_certificate(ssl.DER_cert_to_PEM_cert(shown).encode()))
+            refused = company.refuse or company.once.pop(self.path, None)
+            self._answer(*(refused or (200, {}, company.answer(self.path, body))))
 
         def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
             self.send_response(status)
@@ -150,11 +184,10 @@ def _handler(company: Company) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content)
 
         def do_GET(self) -> None:
-            status, headers, content = company.refuse or (200, {}, b"")
-            if company.refuse is None:
-                found = company.serve_file(self.path)
-                status, content = (404, b"") if found is None else (200, found)
-            self._answer(status, headers, content)
+            found = (
+                authority().pem.encode() if self.path == protocol.AUTHORITY else company.serve_file(self.path)
+            )
+            self._answer(*(company.refuse or (404 if found is None else 200, {}, found or b"")))
 
         def do_POST(self) -> None:
             self._serve()

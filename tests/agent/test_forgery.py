@@ -10,10 +10,9 @@ import pytest
 from laboratory.forger import Shelf, served
 from laboratory.office import Office, approval_for, declaration_for, paper_of
 
-from agent.company import START, Company, hint, order
+from agent.company import START, TOKEN, Company, hint, order
 from agent.rig import Rig
 from forestall.agent import journal, state, trust
-from forestall.agent.identity import Identity
 from forestall.agent.loop import run_pass
 from forestall.agent.memory import Agent
 from forestall.domain.errors import AgentError
@@ -27,8 +26,8 @@ def agent(rig: Rig, company: Company) -> Agent:
     rig.offer("tool", "1.0")
     rig.have("tool")
     rig.offer("tool", "1.1")
-    company.trusted_by(rig.directory)
-    return Agent(rig.directory, rig.debian, Identity(company.url, "d-1", "s3cret"), clock=company.clock)
+    company.enrol(rig.directory)
+    return Agent(rig.directory, rig.debian, clock=company.clock)
 
 
 def pass_at_deadline(agent: Agent, company: Company) -> None:
@@ -166,7 +165,9 @@ def test_an_older_revision_does_not_replace_a_newer_one(agent: Agent, company: C
 
 
 def test_a_machine_without_a_root_obeys_nobody(rig: Rig, company: Company) -> None:
-    agent = Agent(rig.directory, rig.debian, Identity(company.url, "d-1", "s3cret"), clock=company.clock)
+    company.enrol(rig.directory)
+    (rig.directory / "trust-root.json").unlink()
+    agent = Agent(rig.directory, rig.debian, clock=company.clock)
     with pytest.raises(AgentError, match="without it no order is obeyed"):
         run_pass(agent)
 
@@ -176,7 +177,7 @@ def test_enrolment_compares_the_root_with_its_fingerprint(
     company: Company, tmp_path: Path, right: bool
 ) -> None:
     told = fingerprint(company.office.root) if right else "0" * 64
-    options = ("--server", company.url, "--token", "t", "--name", "pc", "--state", str(tmp_path / "a"))
+    options = ("--server", company.url, "--token", TOKEN, "--name", "pc", "--state", str(tmp_path / "a"))
     done = subprocess.run(
         [Path(sys.executable).parent / "forestall-agent", "enrol", *options, "--fingerprint", told, "--json"],
         capture_output=True,

@@ -11,7 +11,6 @@ import pytest
 from agent.company import START, Company, order
 from agent.rig import Rig
 from forestall.agent import journal, restarts, state
-from forestall.agent.identity import Identity
 from forestall.agent.inventory import dpkg
 from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
@@ -24,8 +23,8 @@ def agent(rig: Rig, company: Company) -> Agent:
     rig.offer("tool", "1.0")
     rig.have("tool")
     rig.offer("tool", "1.1")
-    company.trusted_by(rig.directory)
-    return Agent(rig.directory, rig.debian, Identity(company.url, "d-1", "s3cret"), clock=company.clock)
+    company.enrol(rig.directory)
+    return Agent(rig.directory, rig.debian, clock=company.clock)
 
 
 def held(agent: Agent) -> state.Held:
@@ -257,8 +256,8 @@ def test_a_process_that_runs_the_old_code_keeps_the_machine_from_being_fixed(
     # The process has the root of this test, not that of the home-made one: nobody without rights may chroot.
     scan = restarts.scan
     monkeypatch.setattr(restarts, "scan", lambda _: scan(Path("/")))
-    company.trusted_by(rig.directory)
-    agent = Agent(rig.directory, rig.debian, Identity(company.url, "d-1", "s3cret"), clock=company.clock)
+    company.enrol(rig.directory)
+    agent = Agent(rig.directory, rig.debian, clock=company.clock)
     with subprocess.Popen([rig.root / "usr/bin/tool", "1000"]) as process:
         run_pass(agent)
         install_chosen(agent, "c-1")
@@ -286,7 +285,7 @@ def test_the_whole_inventory_goes_out_only_when_it_is_new(agent: Agent, rig: Rig
     rig.apt("install", "-y", "tool")
     run_pass(agent)
     assert len(company.inventories) == 2
-    assert company.credentials[-1] == "Bearer d-1:s3cret"
+    assert {speaker.device for speaker in company.speakers} == {"d-1"}
 
 
 def test_silence_and_retry_after_are_honoured(agent: Agent, company: Company) -> None:
@@ -296,9 +295,9 @@ def test_silence_and_retry_after_are_honoured(agent: Agent, company: Company) ->
     found = run_pass(agent)
     assert found.next_check_at == START + timedelta(seconds=900)
     assert "come later" in found.last_problem
-    asked = len(company.credentials)
+    asked = len(company.speakers)
     run_pass(agent)
-    assert len(company.credentials) == asked
+    assert len(company.speakers) == asked
     company.refuse = None
     company.clock.advance(seconds=901)
     assert run_pass(agent).silent_checks == 0
@@ -343,4 +342,6 @@ def test_a_root_without_dpkg_is_said_in_a_sentence(rig: Rig, company: Company, t
 def test_the_state_is_open_to_read_and_the_secret_is_not(agent: Agent, company: Company) -> None:
     run_pass(agent)
     assert (agent.directory / "state.json").stat().st_mode & 0o777 == 0o644
-    assert b"s3cret" not in (agent.directory / "state.json").read_bytes()
+    assert (agent.directory / "identity.pem").stat().st_mode & 0o777 == 0o600
+    assert (agent.directory / "identity.json").stat().st_mode & 0o777 == 0o600
+    assert b"KEY" not in (agent.directory / "state.json").read_bytes()

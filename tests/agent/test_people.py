@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.company import START, Company, hint, order
+from agent.company import START, TOKEN, Company, hint, order
 from agent.rig import Rig
 from forestall.agent import show, state, texts
 from forestall.agent.debian import printable
-from forestall.agent.identity import Identity
 from forestall.agent.loop import run_pass
 from forestall.agent.memory import Agent
 from forestall.agent.service import serve, wake_at
@@ -30,8 +29,8 @@ def agent(rig: Rig, company: Company) -> Agent:
     rig.offer("tool", "1.0")
     rig.have("tool")
     rig.offer("tool", "1.1")
-    company.trusted_by(rig.directory)
-    return Agent(rig.directory, rig.debian, Identity(company.url, "d-1", "s3cret"), clock=company.clock)
+    company.enrol(rig.directory)
+    return Agent(rig.directory, rig.debian, clock=company.clock)
 
 
 def forestall_agent(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -81,7 +80,7 @@ def test_enrolment_keeps_an_identity_once(company: Company, tmp_path: Path) -> N
         "--server",
         company.url,
         "--token",
-        "t-1",
+        TOKEN,
         "--name",
         "pc-1",
         "--state",
@@ -106,12 +105,12 @@ WRONG = [
         id="an address that is none",
     ),
     pytest.param(
-        ("enrol", "--server", "http://127.0.0.1:9", "--token", "t", "--name", "pc"),
+        ("enrol", "--server", "https://127.0.0.1:9", "--token", "t", "--name", "pc"),
         "cannot be reached",
         id="a server that is not there",
     ),
     pytest.param(
-        ("enrol", "--server", "http://127.0.0.1:9", "--token", "t", "--name", "<b>\x1b"),
+        ("enrol", "--server", "https://127.0.0.1:9", "--token", "t", "--name", "<b>\x1b"),
         "no usable host name",
         id="a name with markup",
     ),
@@ -194,7 +193,7 @@ def test_the_service_ends_when_it_is_told_to(agent: Agent, company: Company) -> 
 
 @pytest.fixture
 def broken(agent: Agent) -> Agent:
-    (agent.debian.admindir / "status").rename(agent.debian.admindir / "status.gone")
+    (agent.system.admindir / "status").rename(agent.system.admindir / "status.gone")
     return agent
 
 

@@ -4,21 +4,29 @@ Lists and plans are written as rpm 4.18 and dnf 4.14 write them; `./lab installe
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from forestall.agent import restarts
+from forestall.agent.debian import Debian
 from forestall.agent.installers import dnf
 from forestall.agent.installers.dnf import Plan
+from forestall.agent.installers.packages import RpmPackages
 from forestall.agent.inventory import rpm as packages
+from forestall.agent.restarts import Stale
 from forestall.agent.rpm import NEVRA, Rpm
+from forestall.agent.sight import Sight
+from forestall.agent.system import system_at
 from forestall.domain.errors import AgentError
 from forestall.domain.evidence import Status
 from forestall.domain.inventory import Inventory, Package, PackageState
 from forestall.domain.matching import status_of
+from forestall.domain.order import CampaignId, Order, Verb
+from forestall.domain.product import ProductName
 from forestall.domain.remediation import Remediation
-from forestall.domain.version import rpm_key
 
 WHOLE = """\
 gpg-pubkey\t0\t7fc18616\t6b06ac92\t(none)\t(none)
@@ -105,7 +113,7 @@ def test_a_machine_stands_by_rpms_own_order(
 ) -> None:
     """A2."""
     update = Remediation("rhel-9", "bind", wanted, (), (), datetime(2026, 11, 24, tzinfo=UTC))
-    assert status_of(packages.take(machine(said)), update, rpm_key)[0] is status
+    assert status_of(packages.take(machine(said)), update)[0] is status
 
 
 @pytest.mark.parametrize(
@@ -204,3 +212,87 @@ def test_what_is_no_exact_package_never_reaches_dnf(
     assert "not exact packages" in dnf.install(rpm, [pin], tmp_path / "log").detail
     assert "not exact packages" in dnf.undo(rpm, [pin], tmp_path / "log").detail
     assert not rpm.before.exists()
+
+
+# -- orders ---------------------------------------------------------------------------------------------------
+
+SYSTEMS = [
+    pytest.param('ID=debian\nVERSION_CODENAME="bookworm"\n', Debian, id="Debian"),
+    pytest.param('ID=ubuntu\nID_LIKE="debian"\n', Debian, id="like Debian"),
+    pytest.param('ID="rhel"\nID_LIKE="fedora"\n', Rpm, id="Red Hat"),
+    pytest.param('ID="rocky"\nID_LIKE="rhel centos fedora"\n', Rpm, id="like Red Hat"),
+    pytest.param("ID=fedora\nVERSION_ID=40\n", Rpm, id="Fedora"),
+    pytest.param("", Debian, id="it does not say"),
+]
+
+
+@pytest.mark.parametrize(("said", "kind"), SYSTEMS)
+def test_a_system_is_told_by_what_it_says_of_itself(tmp_path: Path, said: str, kind: type[object]) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/os-release").write_text(said)
+    assert isinstance(system_at(tmp_path, tmp_path), kind)
+
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def order(source: str, version: str) -> Order:
+    return Order(
+        CampaignId("c-1"), 1, Verb.UPGRADE, ProductName.RPM, "rhel-9", source, version, NOW, NOW, NOW, "critical", {}
+    )  # fmt: skip
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Rpm:
+    """A root whose rpm lists one package, its files, and when it came: as long ago as the file `came` says."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/os-release").write_text('ID="rhel"\nVERSION_ID="9.4"\n')
+    (tmp_path / "came").write_text("1\n")
+    tool = tmp_path / "rpm"
+    tool.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in\n'
+        f"*INSTALLTIME*) cat {tmp_path}/came ;;\n"
+        "-ql*) echo /usr/lib64/libtool.so.3.0.7 ;;\n"
+        '*) printf "%s\\t0\\t3.0.7\\t27.el9\\tx86_64\\t%s-3.0.7-27.el9.src.rpm\\n" $NAME $NAME ;;\n'
+        "esac\n"
+    )
+    tool.chmod(0o755)
+    return Rpm(tmp_path, tmp_path, (str(tool),), ("/bin/false",))
+
+
+STATUSES = [
+    pytest.param("tool", "3.0.7-27.el9", (), "1", Status.FIXED, id="it is there"),
+    pytest.param("tool", "3.0.7-9.el9", (), "1", Status.FIXED, id="a newer one is there, by rpm's order"),
+    pytest.param("tool", "3.0.7-28.el9", (), "1", Status.AFFECTED, id="an older one is there"),
+    pytest.param(
+        "tool", "3.0.7-27.el9", ("/usr/lib64/libtool.so.3.0.1",), "1", Status.PENDING_RESTART,
+        id="a process runs the old code, A6",
+    ),
+    pytest.param(
+        "tool", "3.0.7-27.el9", ("/usr/lib64/libother.so",), "1", Status.FIXED, id="a process runs other old code"
+    ),
+    pytest.param(
+        "kernel", "3.0.7-27.el9", (), str(2**40), Status.PENDING_RESTART, id="a kernel came after the start, A6"
+    ),
+    pytest.param("kernel", "3.0.7-27.el9", (), "1", Status.FIXED, id="the machine started with this kernel"),
+    pytest.param("other", "3.0.7-27.el9", (), "1", Status.NOT_AFFECTED, id="nothing of it is installed"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "version", "stale", "came", "status"), STATUSES)
+def test_how_a_machine_with_rpm_stands_on_an_order(
+    asked: Rpm, source: str, version: str, stale: tuple[str, ...], came: str, status: Status
+) -> None:
+    """P5.1, A2, A6."""
+    (asked.path / "came").write_text(f"{came}\n")
+    system = replace(
+        asked, environment={"NAME": "tool" if source == "other" else source, "PATH": "/usr/bin:/bin"}
+    )
+    found = Sight(packages.take(system), "", tuple(Stale(7, "daemon", path) for path in stale))
+    assert RpmPackages(system).status(order(source, version), found)[0] is status
+
+
+def test_without_a_word_on_its_start_a_machine_is_not_called_fixed(tmp_path: Path) -> None:
+    assert restarts.older_than_start("kernel", 1, tmp_path)
+    assert not restarts.older_than_start("openssl", 2**40, tmp_path)

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.company import START, Company, hint, order
+from certificates import authority
 from forestall import protocol
 from forestall.agent import client, identity, journal, schedule, state
-from forestall.agent.client import NoAnswer, server_at
-from forestall.agent.identity import Identity
+from forestall.agent.client import Line, NoAnswer, server_at
 from forestall.agent.journal import Entry
 from forestall.agent.state import Held, State
 from forestall.domain.errors import AgentError, InputError
@@ -24,7 +24,12 @@ REPORT = protocol.CheckIn("1", "boot", 1, "0" * 64, [])
 
 
 def ask(company: Company) -> protocol.CheckInAnswer | NoAnswer:
-    return client.check_in(server_at(company.url), "Bearer d:s", REPORT)
+    return client.check_in(line_to(company.url), REPORT)
+
+
+def line_to(url: str) -> Line:
+    """The way of somebody without a certificate."""
+    return Line(server_at(url), client.pinned(authority().pem))
 
 
 ANSWERS = [
@@ -90,7 +95,7 @@ def test_a_server_that_hangs_up_or_talks_nonsense_is_a_reason() -> None:
             port = listener.getsockname()[1]
             answered = threading.Thread(target=_say_once, args=(listener, said))
             answered.start()
-            answer = client.check_in(server_at(f"http://127.0.0.1:{port}"), "Bearer d:s", REPORT)
+            answer = client.check_in(line_to(f"https://127.0.0.1:{port}"), REPORT)
             answered.join()
         assert isinstance(answer, NoAnswer)
 
@@ -146,7 +151,7 @@ def test_a_state_is_read_back_as_it_was_written(
     assert state.load(directory) == (written, "")
 
 
-@given(st.integers(0, 400), st.binary(max_size=3))
+@given(st.integers(0, 400), st.binary(max_size=3).filter(lambda noise: b"}" not in noise))
 def test_a_torn_state_is_set_aside_and_never_a_crash(
     tmp_path_factory: pytest.TempPathFactory, length: int, noise: bytes
 ) -> None:
@@ -180,12 +185,13 @@ def test_a_link_in_the_place_of_the_new_file_is_not_followed(tmp_path: Path) -> 
     assert victim.read_text() == "precious"
 
 
-def test_the_identity_is_for_its_owner_only(tmp_path: Path) -> None:
+def test_the_identity_is_for_its_owner_only(company: Company, tmp_path: Path) -> None:
     """R37."""
     os.umask(os.umask(0))
-    identity.save(tmp_path, Identity("http://server", "d-1", "s3cret"))
+    company.enrol(tmp_path)
+    assert (tmp_path / "identity.pem").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "identity.json").stat().st_mode & 0o777 == 0o600
-    assert identity.authorization(identity.load(tmp_path)) == "Bearer d-1:s3cret"
+    assert (identity.load(tmp_path).device, identity.load(tmp_path).server) == ("d-1", company.url)
 
 
 def test_a_directory_that_others_may_change_is_refused(tmp_path: Path) -> None:
@@ -201,8 +207,29 @@ def test_a_damaged_identity_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(AgentError, match="not enrolled yet"):
         identity.load(tmp_path)
     (tmp_path / "identity.json").write_text("{")
-    with pytest.raises(AgentError, match="enrol again"):
+    with pytest.raises(AgentError, match=r"identity\.json is damaged.*enrol again"):
         identity.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+)
+def test_a_damaged_certificate_says_what_to_do(company: Company, tmp_path: Path, content: bytes) -> None:
+    company.enrol(tmp_path)
+    (tmp_path / "identity.pem").write_bytes(content)
+    with pytest.raises(AgentError, match=r"identity\.pem is damaged.*enrol again"):
+        identity.load(tmp_path)
+
+
+def test_a_key_of_another_certificate_says_what_to_do(company: Company, tmp_path: Path) -> None:
+    company.enrol(tmp_path)
+    whole = (tmp_path / "identity.pem").read_bytes()
+    company.enrol(tmp_path)
+    other = (tmp_path / "identity.pem").read_bytes()
+    mark = b"-----BEGIN PRIVATE KEY"
+    (tmp_path / "identity.pem").write_bytes(whole.partition(mark)[0] + mark + other.partition(mark)[2])
+    with pytest.raises(AgentError, match="enrol again"):
+        identity.load(tmp_path).line()
 
 
 def test_the_journal_is_kept_line_by_line_and_a_torn_line_costs_only_itself(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from forestall.cli.output import harmless
 from forestall.domain.errors import InputError
 from forestall.server.trust_place import trust_place
 from forestall.trust.caps import Caps
+from forestall.trust.device_ca import open_ca
 from forestall.trust.metadata import fingerprint
 from forestall.trust.roles import Role
 from server.company import OPENSSL
@@ -145,7 +146,9 @@ def test_a_token_is_shown_once_with_what_to_do(forestall: Shell):
     assert set(made) == {"token", "site", "uses", "expires_at", "fingerprint"}
     assert (made["site"], made["uses"]) == ("osaka", 3)
     lines = forestall("enroll", "token").out.splitlines()
-    assert lines[-2] == f"  forestall-agent enrol --server http://127.0.0.1:8470 --token {lines[0]}"
+    assert lines[-2] == f"  forestall-agent enrol --server https://127.0.0.1:8471 --token {lines[0]}"
+    known = open_ca(forestall.directory / "device-ca", forestall.company.now)
+    assert {token.partition(".")[2] for token in (made["token"], lines[0])} == {known.fingerprint}
     assert "forestall keys ceremony" in lines[-1], "without keys no machine can know whom to obey"
 
 
@@ -156,6 +159,25 @@ def test_a_machine_is_told_by_what_root_it_knows_its_orders(forestall: Shell):
     made = forestall("enroll", "token", "--json").json
     assert made["fingerprint"] == fingerprint(place.repository.newest(Role.ROOT))
     assert forestall("enroll", "token").out.splitlines()[-1] == f"    --fingerprint {made['fingerprint']}"
+
+
+def test_a_revoked_machine_is_listed_and_can_be_revoked_once(forestall: Shell):
+    device = forestall.company.machine(name="stolen")
+    other = forestall.company.machine(name="other")
+    assert "Say why it is heard no more" in forestall("devices", "revoke", "stolen", code=1).err
+    done = forestall("devices", "revoke", "stolen", "--reason", "lost on a train", "--json").json
+    assert done["id"] == device
+    assert {d["id"]: d["void"] for d in forestall("devices", "--json").json} == {
+        device: "revoked",
+        other: None,
+    }
+    assert "revoked" in forestall("devices").out
+    again = forestall("devices", "revoke", "stolen", "--reason", "again", code=1).err
+    assert "has no certificate that counts" in again
+    (entry,) = [
+        e for e in forestall("ledger", "show", "--json").json if e["event"]["kind"] == "device_voided"
+    ]
+    assert entry["event"]["body"] == {"void": "revoked", "reason": "lost on a train"}
 
 
 def test_hostile_names_do_nothing_to_a_terminal(forestall: Shell):

@@ -1,6 +1,5 @@
 """`forestall up` as a process of its own: what it prints, and that kill -9 loses nothing that was acknowledged."""
 
-import http.client
 import json
 import os
 import select
@@ -14,13 +13,18 @@ from typing import Any
 
 import pytest
 
+from forestall.agent import client
+from forestall.agent.enrolment import Invitation, join
 from forestall.domain.device import DeviceId
+from forestall.domain.errors import AgentError
+from forestall.protocol import InventoryReport, PackageEntry
 from forestall.server.ledger_file import check_database
 from forestall.server.trust_place import trust_place
 from forestall.server.watermark import Watermark
 from forestall.server.wiring import opened
 from forestall.store import devices, inventories
 
+ANYWHERE = ("--bind", "127.0.0.1:0", "--agents", "127.0.0.1:0")
 FORESTALL = [sys.executable, "-c", "from forestall.cli.main import main; main()"]
 
 
@@ -35,28 +39,16 @@ def run(directory: Path, *words: str) -> Any:
 def up(directory: Path) -> "tuple[subprocess.Popen[str], str]":
     """Start a server that stays; returns it with its address."""
     server = subprocess.Popen(
-        [*FORESTALL, "up", "--no-demo", "--bind", "127.0.0.1:0", "--every", "0.1", "--data", directory],
+        [*FORESTALL, "up", "--no-demo", *ANYWHERE, "--every", "0.1", "--data", directory],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
     assert server.stdout is not None
     for line in server.stdout:
-        if line.startswith("Status page: http://"):
-            return server, line.split()[2].removeprefix("http://").rstrip("/")
+        if line.startswith("Agents reach it at https://"):
+            return server, line.split()[4]
     pytest.fail(f"it ended with {server.wait()}")
-
-
-def ask(address: str, method: str, path: str, body: object, credential: str = "") -> Any:
-    connection = http.client.HTTPConnection(address, timeout=60)
-    try:
-        connection.request(method, path, json.dumps(body), {"Authorization": credential})
-        answer = connection.getresponse()
-        content = answer.read()
-        assert answer.status < 300, content
-        return json.loads(content or b"null")
-    finally:
-        connection.close()
 
 
 def signer_of(directory: Path) -> int:
@@ -68,9 +60,10 @@ def signer_of(directory: Path) -> int:
 
 
 def test_once_prints_the_summary_and_leaves_nothing_running(tmp_path: Path):
-    summary = run(tmp_path, "up", "--once", "--bind", "127.0.0.1:0")
-    assert set(summary) == {"updates_open", "worst", "url", "seconds_to_ready", "machine"}
+    summary = run(tmp_path, "up", "--once", *ANYWHERE)
+    assert set(summary) == {"updates_open", "worst", "url", "agents", "seconds_to_ready", "machine"}
     assert summary["url"].startswith("http://127.0.0.1:")
+    assert summary["agents"].startswith("https://127.0.0.1:")
     assert summary["seconds_to_ready"] > 0
     if not summary["machine"] and summary["updates_open"]:
         assert set(summary["worst"]) == {"update", "level", "why"}
@@ -87,18 +80,17 @@ def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path, victims: tuple[s
     acknowledged: list[str] = []
     try:
         token = run(tmp_path, "enroll", "token", "--uses", "1000", "--by", "aiko")["token"]
-        package = ["libssl3", "3.0.15-1", "amd64", "installed", "openssl", "3.0.15-1"]
+        package = PackageEntry("libssl3", "3.0.15-1", "amd64", "installed", "openssl", "3.0.15-1")
+        report = InventoryReport("bookworm", [package])
         postmaster = int((tmp_path / "database" / "data" / "postmaster.pid").read_text().split()[0])
         while True:
             try:
-                made = ask(
-                    address, "POST", "/agent/v1/enrol", {"token": token, "name": "h", "agent_version": "1"}
-                )
-                me = f"Bearer {made['device']}:{made['secret']}"
-                ask(address, "PUT", "/agent/v1/inventory", {"release": "bookworm", "packages": [package]}, me)
-            except (OSError, http.client.HTTPException, AssertionError):
+                made, _ = join(tmp_path / f"agent-{len(acknowledged)}", Invitation(address, token), "h")
+            except AgentError:
                 break
-            acknowledged.append(made["device"])
+            if client.put_inventory(made.line(), report) is not None:
+                break
+            acknowledged.append(made.device)
             if len(acknowledged) == 10:
                 for victim in victims:
                     os.kill(server.pid if victim == "server" else postmaster, signal.SIGKILL)

@@ -23,6 +23,7 @@ from forestall.domain.order import (
     came_back,
     next_step,
 )
+from forestall.domain.product import ProductName
 
 OFFER = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 DEADLINE = OFFER + timedelta(days=8)
@@ -33,6 +34,7 @@ ORDER = Order(
     campaign=CampaignId("c-1"),
     revision=1,
     verb=Verb.UPGRADE,
+    product=ProductName.DEBIAN,
     release="bookworm",
     source="openssl",
     version="3.0.22-1~deb12u2",

@@ -304,6 +304,15 @@ def test_a_broken_file_is_refused_with_the_place_and_the_reason(feed: str, data:
         parse(feed, data)
 
 
+RECIPE_FILE = json.dumps(
+    {
+        "update": "any/syncookies/1",
+        "title": "A setting against floods",
+        "published_at": "2026-11-24T06:00:00Z",
+        "vulnerabilities": ["CVE-2024-0001"],
+        "recipe": {"kind": "set-kernel", "key": "net.ipv4.tcp_syncookies", "value": "1"},
+    }
+).encode()
 SEEDS = {
     "debian-dsa": LIST,
     "debian-dla": LIST,
@@ -312,6 +321,7 @@ SEEDS = {
     "cve5": lines(CVE),
     "kev": kev(KEV),
     "epss": b"#model\ncve,epss,percentile\nCVE-1999-0001,0.25,0.7\n",
+    "recipes": RECIPE_FILE,
     "cve-descriptions": lines({"cve": "CVE-2024-0001", "weakness": "", "description": "A flaw"}),
 }
 noise = st.sampled_from(

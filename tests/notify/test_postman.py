@@ -1,6 +1,8 @@
 """The loop that hands over mail: by itself, beside the clockwork, and not at all on a restored server."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import pytest
 
 from domain.made import DAY, START, VOLUNTARY
 from forestall.domain.events import Event, EventKind
-from forestall.notify.smtp import Courier
+from forestall.server.beat import Beat
 from forestall.server.postman import Postman
 from forestall.server.watermark import Watermark
 from forestall.store import ledger
@@ -30,13 +32,29 @@ def waiting(company: Company) -> Company:
     return company
 
 
+def turn(company: Company, watermark: Watermark) -> None:
+    postman = Postman(company.post, watermark)
+    postman.turn()
+    postman.end()
+
+
+@contextmanager
+def going(postman: Postman) -> Iterator[None]:
+    beat = Beat("postman", postman.turn, 0.05)
+    beat.start()
+    try:
+        yield
+    finally:
+        postman.hurry()
+        beat.stop()
+        postman.end()
+
+
 def test_it_hands_over_by_itself_and_stops(waiting: Company, watermark: Watermark):
     both = threading.Event()
     waiting.host.on_message = lambda: len(waiting.host.accepted) == 1 and both.set()
-    postman = Postman(waiting.post, watermark, every_seconds=0.05)
-    postman.start()
-    assert both.wait(30)
-    postman.stop()
+    with going(Postman(waiting.post, watermark)):
+        assert both.wait(30)
     assert sorted(waiting.host.recipients()) == [ASA, BEN]
 
 
@@ -44,16 +62,12 @@ def test_it_goes_on_after_a_turn_without_a_server(waiting: Company, watermark: W
     waiting.host.down()
     both = threading.Event()
     waiting.host.on_message = lambda: len(waiting.host.accepted) == 1 and both.set()
-    postman = Postman(waiting.post, watermark, every_seconds=0.05)
-    with Courier(waiting.host.server) as courier:
-        postman.turn(courier)
+    turn(waiting, watermark)
     assert waiting.host.accepted == []
     waiting.host.up()
     waiting.now += DAY
-    postman = Postman(waiting.post, watermark, every_seconds=0.05)
-    postman.start()
-    assert both.wait(30)
-    postman.stop()
+    with going(Postman(waiting.post, watermark)):
+        assert both.wait(30)
 
 
 def test_a_restored_server_tells_nobody_anything(waiting: Company, watermark: Watermark):
@@ -63,10 +77,9 @@ def test_a_restored_server_tells_nobody_anything(waiting: Company, watermark: Wa
     watermark.ship(waiting.database)
     ahead = Watermark(watermark.path.with_name("ahead.jsonl"))
     ahead.path.write_bytes(watermark.path.read_bytes().replace(b'"sequence":3', b'"sequence":9'))
-    with Courier(waiting.host.server) as courier:
-        Postman(waiting.post, ahead, 1).turn(courier)
-        assert waiting.host.accepted == []
-        Postman(waiting.post, watermark, 1).turn(courier)
+    turn(waiting, ahead)
+    assert waiting.host.accepted == []
+    turn(waiting, watermark)
     assert len(waiting.host.accepted) == 2
 
 
@@ -74,12 +87,11 @@ def test_it_reads_what_came_back(waiting: Company, watermark: Watermark, tmp_pat
     for name in ("new", "cur"):
         (tmp_path / "box" / name).mkdir(parents=True)
     waiting.mail = replace(waiting.mail, bounces=tmp_path / "box")
-    with Courier(waiting.host.server) as courier:
-        Postman(waiting.post, watermark, 1).turn(courier)
-        to, message = waiting.host.accepted[0]
-        name = message["Message-ID"].strip("<>").partition("@")[0]
-        (tmp_path / "box" / "new" / "1").write_bytes(dsn(name, to=to))
-        Postman(waiting.post, watermark, 1).turn(courier)
+    turn(waiting, watermark)
+    to, message = waiting.host.accepted[0]
+    name = message["Message-ID"].strip("<>").partition("@")[0]
+    (tmp_path / "box" / "new" / "1").write_bytes(dsn(name, to=to))
+    turn(waiting, watermark)
     assert [file.name for file in (tmp_path / "box" / "cur").iterdir()] == ["1:2,S"]
 
 
@@ -87,6 +99,5 @@ def test_a_mailbox_that_cannot_be_read_keeps_no_mail_from_going_out(
     waiting: Company, watermark: Watermark, tmp_path: Path
 ):
     waiting.mail = replace(waiting.mail, bounces=tmp_path / "nothing")
-    with Courier(waiting.host.server) as courier:
-        Postman(waiting.post, watermark, 1).turn(courier)
+    turn(waiting, watermark)
     assert len(waiting.host.accepted) == 2

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from certificates import REQUEST, authority
 from domain.made import DAY, HOUR, MINUTE, START
 from forestall import protocol
 from forestall.domain.advisory import Advisory, AdvisoryId, Catalogue, Product, ProductStatus, VulnerabilityId
@@ -54,7 +55,7 @@ class Company:
     policy: Policy = field(default_factory=lambda: replace(Policy(), voluntary_period=timedelta(days=8)))
 
     def __post_init__(self) -> None:
-        self.desk = AgentDesk(self.database, self.policy)
+        self.desk = AgentDesk(self.database, self.policy, authority())
         self.installation = Installation(None, self.policy, self.database, lambda: None)  # type: ignore[arg-type]  # no files
         self.publish(Catalogue((advisory("DSA-1-1", "openssl", FIXED, "CVE-2026-0001"),)))
 
@@ -65,8 +66,8 @@ class Company:
     def machine(self, version: str = OLD, name: str = "host") -> DeviceId:
         """Enrol a machine and take its inventory."""
         token = operators.make_token(self.database, "tokyo", 1, HOUR, "aiko", self.now)
-        answer = self.desk.enrol(protocol.EnrolRequest(token, name, "0.1"), self.now)
-        assert answer is not None
+        answer = self.desk.enrol(protocol.EnrolRequest(token, name, "0.1", REQUEST), self.now)
+        assert isinstance(answer, protocol.EnrolAnswer)
         device = DeviceId(answer.device)
         self.desk.take_inventory(device, report(version), self.now)
         return device

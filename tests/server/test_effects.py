@@ -15,7 +15,7 @@ from forestall.domain.events import EventKind
 from forestall.domain.evidence import Status
 from forestall.domain.intent import Intent
 from forestall.domain.record import Outcome, Receipt, Record
-from forestall.server.effects import apply_open
+from forestall.server.effects import AT_ONCE, apply_open
 from forestall.server.outside import SIMULATED
 from forestall.store import campaigns, devices, intents, lease, ledger, records
 from forestall.store.database import Database
@@ -107,6 +107,21 @@ def test_what_the_rules_no_longer_want_is_dropped(database: Database, newest: Re
     body = entry.event.body or {}
     assert body["outcome"] == "dropped"
     assert str(body["detail"]).startswith(why)
+
+
+def test_what_waits_for_one_effect_holds_up_no_other(database: Database, monkeypatch: pytest.MonkeyPatch):
+    """P6.5: nobody waits for his port behind a thousand removals whose switch does not answer."""
+    monkeypatch.setitem(AT_ONCE, Action.QUARANTINE, 1)
+    freed = Switch()
+    stand(database, D2, REMOVABLE._replace(quarantined_at=NOW, probe_status=Status.FIXED))
+    release = Intent(ENFORCING.id, 1, D2, Action.RELEASE, 0, SiteId("tokyo"), "release-fixed", "P6.5")
+    with database.begin() as con:
+        held = lease.acquire(con, "decide", "me", NOW + MINUTE, MINUTE)
+        assert held is not None
+        intents.order(con, held, [release], NOW + MINUTE)
+    slow = Switch(Outcome.FAILED)
+    apply_open(database, {Action.QUARANTINE: slow, Action.RELEASE: freed}, "worker", NOW + MINUTE, POLICY)
+    assert (slow.closed, freed.closed) == (["d1"], ["d2"])
 
 
 def test_a_machine_that_became_protected_is_left_alone(database: Database):

@@ -80,6 +80,23 @@ def test_what_turns_out_to_be_one_machine_is_joined_and_nothing_is_done_to_the_o
     assert once.joined == [], "it is logged once"
 
 
+def test_a_machine_off_the_network_keeps_its_addresses_until_it_is_freed_whoever_it_is(database: Database):
+    """P6.5: without an address it would never be seen fixed, and never be freed."""
+    (gone,) = take_in(database, [seen(MAC, IP, ago=5)], "me", START).new
+
+    def stand(off: bool) -> tuple[str, ...]:
+        at = START if off else None
+        with database.begin() as con:
+            records.revise(con, ENFORCING.id, {gone: lambda record: record._replace(quarantined_at=at)})
+        take_in(database, [seen(MAC, IP, certificate=LAPTOP)], "me", START)
+        return known(database)[gone].addresses
+
+    assert stand(off=True) == (IP, MAC)
+    assert stand(off=True) == (IP, MAC)
+    assert known(database)[gone].name == f"is {LAPTOP}"
+    assert stand(off=False) == ()
+
+
 def test_an_address_that_moved_belongs_to_its_new_holder(database: Database):
     (first,) = take_in(database, [seen(MAC, IP)], "me", START).new
     (second,) = take_in(

@@ -28,7 +28,7 @@ from forestall.probes.answer import Answer
 from forestall.probes.probe import Finding
 from forestall.server.effects import apply_open
 from forestall.server.looking import accept_alarm, alarms, make_look, weigh
-from forestall.server.outside import SIMULATED, effects_of
+from forestall.server.outside import SIMULATED, effects_of, looks_of
 from forestall.server.passes import run_pass
 from forestall.server.settings import Settings, load_settings
 from forestall.server.wiring import Installation
@@ -227,7 +227,9 @@ def test_the_whole_way_from_the_rule_to_the_evidence(database: Database, tmp_pat
         records.mark(con, SQUID.id, "announced_at", [name], START)
         held = lease.acquire(con, "decide", "me", NOW, MINUTE)
     assert held is not None
-    effects = effects_of(Installation(load_settings(tmp_path), POLICY, database))
+    installation = Installation(load_settings(tmp_path), POLICY, database)
+    assert Action.LOOK not in effects_of(installation), "slow: it has turns of its own"
+    effects = looks_of(installation)
 
     def turn(now: datetime) -> Status | None:
         run_pass(database, held, now, POLICY)
@@ -243,7 +245,8 @@ def test_the_whole_way_from_the_rule_to_the_evidence(database: Database, tmp_pat
 
 
 def test_without_a_scope_no_probe_is_connected(database: Database, tmp_path: Path):
-    assert effects_of(Installation(Settings(tmp_path), POLICY, database)) == SIMULATED
+    installation = Installation(Settings(tmp_path), POLICY, database)
+    assert (effects_of(installation), looks_of(installation)) == (SIMULATED, {})
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from domain.made import HOUR, MINUTE, POLICY, START
 from forestall.domain.action import Action
 from forestall.domain.intent import Intent
 from forestall.domain.record import Outcome, Receipt
+from forestall.server.beat import Beat
 from forestall.server.catalogue import catalogue
 from forestall.server.effects import Effects
 from forestall.server.loops import LEASE, LEASE_PERIOD, Clockwork, Outside, Watch
@@ -24,11 +25,13 @@ from server.company import Company
 
 
 def clockwork(
-    company: Company, path: Path, effects: Effects | None = None, every: float = 3600.0
+    company: Company,
+    path: Path,
+    effects: Effects | None = None,
+    clock: Callable[[], datetime] | None = None,
 ) -> Clockwork:
-    return Clockwork(
-        company.database, company.policy, Outside(effects or {}), Watermark(path), lambda: company.now, every
-    )
+    now = clock or (lambda: company.now)
+    return Clockwork(company.database, company.policy, Outside(effects or {}), Watermark(path), now)
 
 
 def offered(company: Company) -> int:
@@ -89,18 +92,19 @@ def test_what_is_ordered_is_carried_out_in_the_same_turn(company: Company, path:
 
 
 @contextmanager
-def going(loop: Clockwork | Watch) -> Iterator[None]:
-    loop.start()
+def going(turn: Callable[[], object], every: float = 3600.0) -> Iterator[Beat]:
+    beat = Beat("test", turn, every)
+    beat.start()
     try:
-        yield
+        yield beat
     finally:
-        loop.stop()
-        loop._thread.join()
+        beat.stop()
 
 
 def test_a_server_that_ends_gives_the_lease_back(company: Company, path: Path):
-    with going(clockwork(company, path)):
-        wait_until(lambda: held(company.database))
+    loop = clockwork(company, path)
+    loop.turn()
+    loop.end()
     with company.database.begin() as con:
         assert lease.acquire(con, LEASE, "next", company.now, LEASE_PERIOD) is not None
 
@@ -116,7 +120,7 @@ def test_a_fault_in_one_turn_does_not_stop_the_next(company: Company, path: Path
     company.machine()
     company.campaign()
     rename(company.database, "ledger", "away")
-    with going(Clockwork(company.database, company.policy, Outside({}), Watermark(path), clock, 0.01)):
+    with going(clockwork(company, path, clock=clock).turn, every=0.01):
         wait_until(lambda: next(turns) > 3)
         assert offered(company) == 0
         rename(company.database, "away", "ledger")
@@ -124,23 +128,20 @@ def test_a_fault_in_one_turn_does_not_stop_the_next(company: Company, path: Path
 
 
 def test_a_wake_up_makes_the_next_turn_come_at_once(company: Company, path: Path):
-    loop = clockwork(company, path)
-    with going(loop):
+    with going(clockwork(company, path).turn) as beat:
         wait_until(lambda: held(company.database))
         company.machine()
         company.campaign()
-        loop.wake()
+        beat.wake()
         wait_until(lambda: offered(company) == 1)
 
 
 def test_an_end_without_a_database_is_quiet(tmp_path: Path, path: Path):
-    """Nothing is thrown in the thread: pytest would see it."""
+    """Nothing is thrown."""
     with Database(f"postgresql://u@/x?host={tmp_path}") as gone:
-        loop = Clockwork(gone, POLICY, Outside({}), Watermark(path), lambda: START, 3600.0)
+        loop = Clockwork(gone, POLICY, Outside({}), Watermark(path), lambda: START)
         loop._lease = lease.Lease(LEASE, "me", 1)
-        loop._stop.set()
-        with going(loop):
-            pass
+        loop.end()
 
 
 def test_the_watch_reads_what_is_configured(company: Company, tmp_path: Path):
@@ -152,7 +153,7 @@ def test_the_watch_reads_what_is_configured(company: Company, tmp_path: Path):
         "#model_version:v,score_date:2026-08-07T00:00:00Z\ncve,epss,percentile\nCVE-2026-0001,0.5,0.9\n"
     )
     addresses = [str(tmp_path / name) for name in ("nothing", "bad", "good")]
-    with going(Watch(company.database, addresses, lambda: company.now, 0.01)):
+    with going(Watch(company.database, addresses, lambda: company.now).turn, every=0.01):
         wait_until(lambda: known(company) == 1)
     with company.database.begin() as con:
         errors = {name: state.last_error for name, state in feeds.states(con).items()}

@@ -2,12 +2,21 @@
 
 # ruff: noqa: E501 - a table reads best one row a line
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from forestall.domain.errors import InputError
-from forestall.server.settings import EMBEDDED, FILE, Settings, default_directory, load_settings, split_bind
+from forestall.server.settings import (
+    EMBEDDED,
+    FILE,
+    Agents,
+    Settings,
+    default_directory,
+    load_settings,
+    split_bind,
+)
 from forestall.server.wiring import opened
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -19,7 +28,7 @@ def written(directory: Path, text: str) -> Path:
 
 
 def test_without_a_file_everything_has_its_default(tmp_path: Path):
-    assert load_settings(tmp_path) == Settings(tmp_path, "127.0.0.1:8470", EMBEDDED)
+    assert load_settings(tmp_path) == Settings(tmp_path, "127.0.0.1:8470", Agents("127.0.0.1:8471"), EMBEDDED)
 
 
 def test_every_setting_can_be_written(tmp_path: Path):
@@ -28,6 +37,9 @@ def test_every_setting_can_be_written(tmp_path: Path):
         policy = "ours.toml"
         [server]
         bind = "0.0.0.0:80"
+        [agents]
+        bind = "0.0.0.0:443"
+        names = ["patch.example.org", "10.0.0.5"]
         [database]
         url = "postgresql://forestall@db/forestall"
         user = "postgres"
@@ -37,6 +49,7 @@ def test_every_setting_can_be_written(tmp_path: Path):
     assert load_settings(written(tmp_path, text)) == Settings(
         directory=tmp_path,
         bind="0.0.0.0:80",
+        agents=Agents("0.0.0.0:443", ("patch.example.org", "10.0.0.5")),
         database_url="postgresql://forestall@db/forestall",
         database_user="postgres",
         feeds=("/srv/advisories", "https://www.example.org/epss_scores-current.csv.gz"),
@@ -54,12 +67,31 @@ def test_the_example_in_the_documents_is_read_and_names_every_setting(tmp_path: 
     assert untouched == ["directory", "bind"], "the example shows bind as it is by default"
 
 
+NAMES = [
+    pytest.param(Agents(), "127.0.0.1", "127.0.0.1", id="nothing said"),
+    pytest.param(Agents(), "10.0.0.5", "10.0.0.5", id="an address it listens on"),
+    pytest.param(Agents(), "::", socket.gethostname(), id="everywhere"),
+    pytest.param(Agents(names=("patch.example.org",)), "::", "patch.example.org", id="its names are said"),
+]
+
+
+@pytest.mark.parametrize(("agents", "host", "first"), NAMES)
+def test_the_server_is_known_by_its_names_and_always_on_its_own_machine(
+    agents: Agents, host: str, first: str
+):
+    names = agents.known_as(host)
+    assert names[0] == first
+    assert set(names) >= {"localhost", "127.0.0.1", "::1"}
+    assert len(set(names)) == len(names)
+
+
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
         pytest.param("[servr]\nbind = 1", 1, "there is no “servr”; did you mean “server”?", id="a misspelt table"),
         pytest.param("[server]\n\nbnid = ''", 3, "there is no “bnid”; did you mean “bind”?", id="a misspelt name"),
         pytest.param("[database]\ncolour = 1", 2, "known are: url, user", id="a name like no other"),
+        pytest.param("[agents]\nbind = '8471'", 2, "“8471” is not an address to listen on", id="agents without an address"),
         pytest.param("\n[server]\nbind = 8470", 3, "Expected `str`, got `int`", id="a number for a text"),
         pytest.param("[feeds]\naddresses = 'x'", 2, "Expected `array`, got `str`", id="a text for a list"),
         pytest.param("[feeds]\naddresses = ['x', 7]", 2, "Expected `str`, got `int`", id="a number in a list"),

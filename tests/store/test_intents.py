@@ -141,6 +141,15 @@ def test_two_workers_never_take_the_same_intent(database: Database):
         assert [each.intent.device for each in intents.open_intents(second, NOW)] == ["d1"]
 
 
+def test_a_look_that_somebody_waits_for_goes_before_a_sweep_ordered_earlier(database: Database):
+    """P6.4: the re-check of a warned machine is in time behind thousands that nothing is known of."""
+    with database.begin() as con:
+        ordered(con, [intent(name, Action.LOOK)._replace(rule="sweep") for name in NAMES[:2]])
+        ordered(con, [intent("d2", Action.LOOK)._replace(rule="recheck")], NOW + MINUTE)
+        taken = intents.open_intents(con, NOW + MINUTE, [Action.LOOK], limit=2)
+    assert [each.intent.device for each in taken] == ["d2", "d0"]
+
+
 @in_database
 @given(
     wanted=st.lists(

@@ -1,20 +1,26 @@
 """The agents' interface over a real server on loopback: strangers' bytes, wrong credentials, and the right way."""
 
-# ruff: noqa: E501 - a table reads best one row a line
-
+import http.client
 import json
 import socket
+from contextlib import closing
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
+from certificates import REQUEST, authority
+from domain.made import DAY
 from forestall import protocol
+from forestall.clock import utc_now
 from forestall.domain.device import DeviceId
+from forestall.server import operators
+from forestall.server.machines import revoke
 from forestall.store import devices, inventories
-from web.conftest import Site
+from forestall.trust.device_ca import key_of
+from forestall.trust.device_key import new_key, request_for
+from web.conftest import Me, Site
 
-CHECK_IN = {"agent_version": "1", "boot_id": "b", "sequence": 1, "inventory_sha256": "0" * 64, "states": []}
 PACKAGE = ["libssl3", "3.0.15-1~deb12u1", "amd64", "installed", "openssl", "3.0.15-1~deb12u1"]
 STATE = {"campaign": "openssl-1", "revision": 1, "status": "affected"}
 
@@ -25,21 +31,21 @@ def inventory(*packages: Any, release: Any = "bookworm") -> dict[str, Any]:
 
 def test_enrol_check_in_send_the_inventory_be_ordered(site: Site):
     me = site.enrol()
-    answer = site.ask("POST", protocol.CHECK_IN, CHECK_IN, Authorization=me)
+    answer = site.ask("POST", protocol.CHECK_IN, me.check_in(), me=me)
     assert (answer.status, answer.json["send_inventory"], answer.json["hints"]) == (200, True, [])
-    assert site.ask("PUT", protocol.INVENTORY, inventory(PACKAGE), Authorization=me).status == 204
+    assert site.ask("PUT", protocol.INVENTORY, inventory(PACKAGE), me=me).status == 204
     name = site.company.campaign()
     site.company.turn()
-    answer = site.ask("POST", protocol.CHECK_IN, CHECK_IN, Authorization=me)
+    answer = site.ask("POST", protocol.CHECK_IN, me.check_in(), me=me)
     (hint,) = answer.json["hints"]
     assert (hint["campaign"], set(hint)) == (name, {"campaign", "offered_at", "force_at"})
     state = STATE | {"campaign": name, "detail": "<b>"}
-    assert site.ask("POST", protocol.CHECK_IN, CHECK_IN | {"states": [state]}, Authorization=me).status == 200
+    assert site.ask("POST", protocol.CHECK_IN, me.check_in(states=[state]), me=me).status == 200
     assert site.company.standing(name).affected == 1
 
 
 def test_a_token_is_good_once(site: Site):
-    body = {"token": "guessed", "name": "host", "agent_version": "1"}
+    body = {"token": "guessed", "name": "host", "agent_version": "1", "request": REQUEST}
     answer = site.ask("POST", protocol.ENROL, body)
     assert (answer.status, answer.headers["content-type"]) == (403, "application/problem+json")
     assert answer.json == {
@@ -47,38 +53,113 @@ def test_a_token_is_good_once(site: Site):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", [protocol.CHECK_IN, protocol.INVENTORY])
-@pytest.mark.parametrize(
-    "said",
-    [
-        pytest.param(None, id="nothing"),
-        pytest.param("Bearer", id="half a header"),
-        pytest.param("Bearer {device}", id="no secret"),
-        pytest.param("Bearer {device}:", id="an empty secret"),
-        pytest.param("Bearer {device}:guessed", id="a guessed secret"),
-        pytest.param("Bearer :{secret}", id="no name"),
-        pytest.param("Bearer m-0000000000000000:{secret}", id="another machine's name"),
-        pytest.param("Basic {device}:{secret}", id="another scheme"),
-        pytest.param("Bearer {device}:{secret}x", id="one character more"),
-        pytest.param("Bearer {device}' OR '1'='1:{secret}", id="SQL"),
-        pytest.param("Bearer {device}:" + "x" * 10_000, id="endless"),
-    ],
-)
-def test_whoever_is_not_known_is_not_heard(site: Site, path: str, said: str | None):
-    device, _, secret = site.enrol().removeprefix("Bearer ").partition(":")
-    headers = {} if said is None else {"Authorization": said.format(device=device, secret=secret)}
-    method, body = ("PUT", inventory(PACKAGE)) if path == protocol.INVENTORY else ("POST", CHECK_IN)
-    answer = site.ask(method, path, body, **headers)
+def test_a_request_that_shows_no_key_costs_no_token(site: Site):
+    token = operators.make_token(site.company.database, "tokyo", 1, DAY, "aiko", utc_now())
+    wish = {"token": token, "name": "host", "agent_version": "1", "request": "let me in"}
+    answer = site.ask("POST", protocol.ENROL, wish)
+    assert (answer.status, answer.json["title"]) == (400, "Not a request for a certificate")
+    assert site.ask("POST", protocol.ENROL, wish | {"request": REQUEST}).status == 200
+    assert site.ask("POST", protocol.ENROL, wish | {"request": REQUEST}).status == 403
+
+
+def test_the_authority_is_told_to_everybody(site: Site):
+    """It is no secret: whoever asks holds it against the token."""
+    assert site.ask("GET", protocol.AUTHORITY).text == authority().pem
+
+
+MINE = [(protocol.CHECK_IN, "POST"), (protocol.INVENTORY, "PUT"), (protocol.RENEW, "POST")]
+
+
+def says(path: str, me: Me) -> object:
+    bodies = {protocol.INVENTORY: inventory(PACKAGE), protocol.RENEW: {"request": REQUEST}}
+    return bodies.get(path) or me.check_in()
+
+
+@pytest.mark.parametrize(("path", "method"), MINE)
+def test_whoever_has_no_certificate_is_not_heard(site: Site, path: str, method: str):
+    """Whatever else he says of himself (R22)."""
+    me = site.enrol()
+    answer = site.ask(method, path, says(path, me), Authorization=f"Bearer {me.device}:x", X_Device=me.device)
     assert answer.status == 401
     assert answer.json["detail"] == "Enrol first: forestall-agent enrol --server URL --token TOKEN"
+
+
+def of(site: Site, me: Me, **changed: object) -> Me:
+    """The same machine with another certificate of ours."""
+    key = new_key()
+    asked = key_of(request_for(key))
+    assert asked is not None
+    return site.holding(key, authority().issue(asked, me.certificate._replace(**changed)))  # type: ignore[arg-type]  # its fields
+
+
+LONG_AGO = utc_now().replace(microsecond=0) - 200 * DAY
+UNHEARD = [
+    pytest.param({"device": DeviceId("m-nobody")}, 401, "Who is there?", id="nobody we know"),
+    pytest.param({"ends_at": utc_now() - DAY}, 401, "The certificate has ended", id="ended"),
+    pytest.param({"begins_at": LONG_AGO, "ends_at": LONG_AGO + DAY}, 401, "too long ago", id="ended long ago"),
+    pytest.param({"serial": 5}, 503, "Busy", id="an older one, right after the change"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "method"), MINE)
+@pytest.mark.parametrize(("changed", "status", "title"), UNHEARD)
+def test_a_certificate_that_does_not_count_is_not_heard(
+    site: Site, path: str, method: str, changed: dict[str, Any], status: int, title: str
+):
+    me = site.enrol()
+    late = of(site, me, **{"begins_at": utc_now() - 20 * DAY, **changed})
+    answer = site.ask(method, path, says(path, late), me=late)
+    if path == protocol.RENEW and title == "The certificate has ended":
+        assert answer.status == 200
+        return
+    assert answer.status == status
+    assert title in answer.json["title"]
     with site.company.database.begin() as con:
-        assert inventories.get(con, DeviceId(device)) is None
+        assert inventories.get(con, me.device) is None
+
+
+@pytest.mark.parametrize(("path", "method"), MINE)
+def test_who_was_revoked_is_heard_no_more_on_the_same_connection(site: Site, path: str, method: str):
+    """At once: it is asked of the store with every word, not when a connection begins."""
+    me = site.enrol()
+    connection = http.client.HTTPSConnection(*site.agents, timeout=60, context=me.context)
+    with closing(connection):
+        for status in (200, 403):
+            connection.request("POST", protocol.CHECK_IN, json.dumps(me.check_in()).encode())
+            answer = connection.getresponse()
+            assert (answer.status, answer.read() != b"") == (status, True)
+            if status == 200:
+                revoke(site.company.installation, me.device, "stolen", "aiko", utc_now())
+    answer = site.ask(method, path, says(path, me), me=me)
+    assert (answer.status, answer.json["title"]) == (403, "This machine's certificate was revoked")
+
+
+def test_a_certificate_is_renewed_for_another_key_and_the_old_one_counts_until_the_new_one_speaks(site: Site):
+    me, key = site.enrol(), new_key()
+    answer = site.ask("POST", protocol.RENEW, {"request": request_for(key)}, me=me)
+    renewed = site.holding(key, answer.json["certificate"])
+    assert renewed.certificate.serial > me.certificate.serial
+    assert (renewed.device, renewed.certificate.ends_at - renewed.certificate.begins_at) == (
+        me.device,
+        14 * DAY,
+    )
+    for one, status in ((me, 200), (renewed, 200), (me, 503), (renewed, 200)):
+        assert site.ask("POST", protocol.CHECK_IN, one.check_in(), me=one).status == status
+
+
+def test_an_answer_that_was_lost_costs_nothing(site: Site):
+    """The machine asks again with what it has; the certificate that never arrived is nobody's."""
+    me, key = site.enrol(), new_key()
+    for _ in range(2):
+        answer = site.ask("POST", protocol.RENEW, {"request": request_for(key)}, me=me)
+    renewed = site.holding(key, answer.json["certificate"])
+    assert site.ask("POST", protocol.CHECK_IN, renewed.check_in(), me=renewed).status == 200
 
 
 def test_a_machine_cannot_speak_for_another(site: Site):
     """R22: a field of the body is never believed."""
     mine, theirs = site.enrol("mine"), site.enrol("theirs")
-    answer = site.ask("POST", protocol.CHECK_IN, CHECK_IN | {"device": theirs}, Authorization=mine)
+    answer = site.ask("POST", protocol.CHECK_IN, mine.check_in(device=theirs.device), me=mine)
     assert answer.status == 400
     assert "unknown field `device`" in answer.json["detail"]
 
@@ -106,13 +187,13 @@ HOSTILE = [
 @pytest.mark.parametrize(("body", "says"), HOSTILE)
 def test_a_hostile_inventory_is_refused_and_nothing_of_it_is_kept(site: Site, body: object, says: str):
     me = site.enrol()
-    answer = site.ask("PUT", protocol.INVENTORY, body, Authorization=me)
+    answer = site.ask("PUT", protocol.INVENTORY, body, me=me)
     assert (answer.status, answer.json["title"]) == (400, "Not a message of this protocol")
     assert says in answer.json["detail"]
     assert len(answer.json["detail"]) <= 300
     with site.company.database.begin() as con:
-        assert inventories.get(con, DeviceId(me.removeprefix("Bearer ").partition(":")[0])) is None
-    assert site.ask("PUT", protocol.INVENTORY, inventory(PACKAGE), Authorization=me).status == 204
+        assert inventories.get(con, me.device) is None
+    assert site.ask("PUT", protocol.INVENTORY, inventory(PACKAGE), me=me).status == 204
 
 
 @pytest.mark.parametrize(
@@ -133,7 +214,7 @@ def test_a_hostile_inventory_is_refused_and_nothing_of_it_is_kept(site: Site, bo
 )
 def test_a_hostile_check_in_is_refused(site: Site, changed: dict[str, Any]):
     me = site.enrol()
-    assert site.ask("POST", protocol.CHECK_IN, CHECK_IN | changed, Authorization=me).status == 400
+    assert site.ask("POST", protocol.CHECK_IN, me.check_in(**changed), me=me).status == 400
 
 
 @pytest.mark.parametrize(
@@ -144,7 +225,7 @@ def test_an_unreadable_version_is_unknown_for_that_machine_alone(site: Site, ver
     """A2: never "not affected"."""
     odd, fine = site.enrol("odd"), site.enrol("fine")
     for me, package in ((odd, [*PACKAGE[:5], version]), (fine, PACKAGE)):
-        assert site.ask("PUT", protocol.INVENTORY, inventory(package), Authorization=me).status == 204
+        assert site.ask("PUT", protocol.INVENTORY, inventory(package), me=me).status == 204
     standing = site.company.standing(site.company.campaign())
     assert (standing.affected, standing.unknown, standing.concerned) == (1, 1, 2)
 
@@ -152,7 +233,7 @@ def test_an_unreadable_version_is_unknown_for_that_machine_alone(site: Site, ver
 def test_a_body_is_cut_off_at_its_limit_whatever_length_is_claimed(site: Site):
     me = site.enrol()
     too_much = b'{"release": "' + b"x" * protocol.MAX_BODY_BYTES
-    answer = site.ask("PUT", protocol.INVENTORY, too_much, Authorization=me)
+    answer = site.ask("PUT", protocol.INVENTORY, too_much, me=me)
     assert (answer.status, answer.json["title"]) == (413, "Too long")
 
 
@@ -160,8 +241,11 @@ def test_a_million_packages_are_refused_before_they_are_all_read(site: Site):
     """Sent in chunks without a length; the server stops reading at its limit."""
     me = site.enrol()
     chunk = json.dumps(["a", "1", "amd64", "installed", "a", "1"]).encode() * 1_000
-    with socket.create_connection(site.address, timeout=60) as connection:
-        head = f"PUT {protocol.INVENTORY} HTTP/1.1\r\nHost: x\r\nAuthorization: {me}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with (
+        socket.create_connection(site.agents, timeout=60) as raw,
+        me.context.wrap_socket(raw, server_hostname="127.0.0.1") as connection,
+    ):
+        head = f"PUT {protocol.INVENTORY} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head.encode())
         try:
             for _ in range(1_000):
@@ -170,7 +254,7 @@ def test_a_million_packages_are_refused_before_they_are_all_read(site: Site):
             pass  # it hung up on us: as good an answer
         else:
             assert b" 413 " in connection.recv(65_536).split(b"\r\n")[0]
-    assert site.ask("PUT", protocol.INVENTORY, inventory(PACKAGE), Authorization=me).status == 204
+    assert site.ask("PUT", protocol.INVENTORY, inventory(PACKAGE), me=me).status == 204
 
 
 @pytest.mark.parametrize(
@@ -179,7 +263,7 @@ def test_a_million_packages_are_refused_before_they_are_all_read(site: Site):
 def test_a_hostile_host_name_is_only_a_name(site: Site, name: str):
     me = site.enrol(name)
     with site.company.database.begin() as con:
-        device = devices.get(con, DeviceId(me.removeprefix("Bearer ").partition(":")[0]))
+        device = devices.get(con, me.device)
     assert device is not None
     assert device.name == name
 
@@ -204,6 +288,6 @@ def test_a_database_that_is_away_is_told_as_such(site: Site):
     me = site.enrol()
     with site.company.database.begin() as con:
         con.execute(text("ALTER TABLE device RENAME TO away"))
-    answer = site.ask("POST", protocol.CHECK_IN, CHECK_IN, Authorization=me)
+    answer = site.ask("POST", protocol.CHECK_IN, me.check_in(), me=me)
     assert (answer.status, answer.json["title"], answer.headers["retry-after"]) == (503, "Not now", "60")
     assert "Traceback" not in answer.text

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from certificates import certificate
+from domain.made import START
 from forestall import protocol
-from forestall.domain.device import DeviceId
 from forestall.domain.errors import StoreError
-from forestall.server.check_ins import Caller, Reply, Unheard
+from forestall.domain.identity import Recognition
+from forestall.server.check_ins import Caller, Reply
 from forestall.web.check_in_queue import MOST_BYTES, CheckInQueue, Full
 
 SAY = protocol.CheckIn("1", "b", 1, "0" * 64, [])
 
 
 def caller(name: str) -> Caller:
-    return Caller(DeviceId(name), "s", SAY)
+    return Caller(certificate(name, START), SAY)
 
 
 @dataclass
@@ -33,11 +35,11 @@ class Store:
     def hear(self, callers: Sequence[Caller]) -> list[Reply]:
         self.begun.set()
         assert self.let.wait(60)
-        names = [str(each.device) for each in callers]
+        names = [str(each.certificate.device) for each in callers]
         self.commits.append(names)
         if self.away or self.refused & set(names):
             raise StoreError("refused")
-        return [Unheard.STRANGER for _ in callers]
+        return [Recognition.STRANGER for _ in callers]
 
 
 async def burst(queue: CheckInQueue, store: Store, names: Sequence[str]) -> list[object]:
@@ -55,13 +57,13 @@ def test_a_lone_one_is_committed_at_once_and_those_who_come_meanwhile_together()
     names = [f"m{n}" for n in range(20)]
     replies = asyncio.run(burst(CheckInQueue(store.hear), store, names))
     assert store.commits == [["first"], names]
-    assert replies == [Unheard.STRANGER] * 21
+    assert replies == [Recognition.STRANGER] * 21
 
 
 def test_a_bad_one_fails_alone():
     store = Store(refused=frozenset({"m3"}))
     replies = asyncio.run(burst(CheckInQueue(store.hear), store, [f"m{n}" for n in range(6)]))
-    assert [type(reply) for reply in replies] == [Unheard] * 4 + [StoreError] + [Unheard] * 2
+    assert [type(reply) for reply in replies] == [Recognition] * 4 + [StoreError] + [Recognition] * 2
 
 
 def test_a_database_that_is_away_is_not_asked_for_each_of_many():
@@ -88,7 +90,7 @@ def test_a_full_queue_takes_nobody_and_loses_nobody(most: int, size: int):
         replies = list(await asyncio.gather(first, *waiting))
         return [*replies, await queue.put(caller("again"), 1)]
 
-    assert asyncio.run(scene()) == [Unheard.STRANGER] * 4
+    assert asyncio.run(scene()) == [Recognition.STRANGER] * 4
 
 
 def test_whoever_hangs_up_keeps_nobody_from_an_answer():
@@ -103,4 +105,4 @@ def test_whoever_hangs_up_keeps_nobody_from_an_answer():
         store.let.set()
         return await stays
 
-    assert asyncio.run(scene()) is Unheard.STRANGER
+    assert asyncio.run(scene()) is Recognition.STRANGER

@@ -19,7 +19,7 @@ from forestall.web.pages import _shared
 from forestall.web.serve import serving
 from forestall.web.texts import LANGUAGES, TEXTS, language_of, texts
 from server.company import OPENSSL
-from web.conftest import Site
+from web.conftest import Site, address_of
 
 HOSTILE = "<script>alert(1)</script>\"'&\u202e\x1b[2J"
 
@@ -159,9 +159,8 @@ def test_an_empty_company_is_told_what_to_do(site: Site):
 def test_a_company_that_has_just_begun_says_so_and_its_page_follows_without_a_script(site: Site):
     view = Overview(START, 0, (), 0, (), (), (), made_up=True, on_its_way_to=START + 4 * DAY)
     views = {"/company": lambda: view, "/": lambda: replace(view, on_its_way_to=None)}
-    with serving(make_app(site.company.desk, views), "127.0.0.1", 0) as url:
-        host, _, port = url.removeprefix("http://").rstrip("/").partition(":")
-        there = Site(site.company, (host, int(port)))
+    with serving(make_app(None, views), "127.0.0.1", 0) as url:
+        there = replace(site, address=address_of(url))
         young, grown = Page(there.ask("GET", "/company").text), Page(there.ask("GET", "/").text)
     assert f"{START + 4 * DAY:%Y-%m-%d %H:%M}" in young.said
     refreshes = [

@@ -1,10 +1,12 @@
-"""Talks to the server over HTTP: time limits, size limits, no proxies, no redirects, own trust store."""
+"""Talks to the server over mutual TLS: time limits, size limits, no proxies, no redirects, one authority."""
 
 import contextlib
 import http.client
 import ssl
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -30,6 +32,8 @@ class NoAnswer:
 
     reason: str
     retry_after: timedelta | None = None
+    status: int = 0
+    """Of the refusal, as HTTP numbers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,16 @@ class Server:
     prefix: str
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The way to the server: where it is, whom we take for it, and who we are on it."""
+
+    server: Server
+    context: ssl.SSLContext
+
+
 def server_at(url: str) -> Server:
-    """Read the server's address.
+    """Read the address of a server or a mirror.
 
     Raises:
         InputError: it is not `http(s)://host[:port][/path]`.
@@ -60,64 +72,101 @@ def server_at(url: str) -> Server:
     return Server(parts.scheme, parts.hostname, port or default, parts.path.rstrip("/"))
 
 
-def enrol(server: Server, request: protocol.EnrolRequest) -> protocol.EnrolAnswer | NoAnswer:
+def authority_of(server: Server, fingerprint: str) -> str | NoAnswer:
+    """Ask a server for its authority; only the one that the token names is taken, whoever answers."""
+    content = _exchange(Line(server, _unknown()), "GET", protocol.AUTHORITY, None)
+    if isinstance(content, NoAnswer):
+        return content
+    pem = content.decode("ascii", "replace")
+    try:
+        found = sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+    except ValueError:
+        found = "no certificate"
+    if found != fingerprint:
+        return NoAnswer(
+            f"{server.host} is not the server that the token is of (its authority is {found}): somebody stands "
+            "between, or the authority was made anew; ask for a new token"
+        )
+    return pem
+
+
+def enrol(line: Line, request: protocol.EnrolRequest) -> protocol.EnrolAnswer | NoAnswer:
     """Trade a token for an identity."""
-    return _ask(server, "POST", protocol.ENROL, request, protocol.EnrolAnswer, None)
+    return _ask(line, protocol.ENROL, request, protocol.EnrolAnswer)
 
 
-def check_in(server: Server, credential: str, report: protocol.CheckIn) -> protocol.CheckInAnswer | NoAnswer:
+def renew(line: Line, request: protocol.RenewRequest) -> protocol.RenewAnswer | NoAnswer:
+    """Ask for the next certificate."""
+    return _ask(line, protocol.RENEW, request, protocol.RenewAnswer)
+
+
+def check_in(line: Line, report: protocol.CheckIn) -> protocol.CheckInAnswer | NoAnswer:
     """Report how the machine stands and hear what is wanted."""
-    return _ask(server, "POST", protocol.CHECK_IN, report, protocol.CheckInAnswer, credential)
+    return _ask(line, protocol.CHECK_IN, report, protocol.CheckInAnswer)
 
 
-def put_inventory(server: Server, credential: str, report: protocol.InventoryReport) -> NoAnswer | None:
+def put_inventory(line: Line, report: protocol.InventoryReport) -> NoAnswer | None:
     """Send the whole package list."""
-    answer = _exchange(server, "PUT", protocol.INVENTORY, report, credential)
+    answer = _exchange(line, "PUT", protocol.INVENTORY, report)
     return answer if isinstance(answer, NoAnswer) else None
 
 
-def _ask(
-    server: Server, method: str, path: str, body: msgspec.Struct, answer: type[Answer], credential: str | None
-) -> Answer | NoAnswer:
-    content = _exchange(server, method, path, body, credential)
+def _ask(line: Line, path: str, body: msgspec.Struct, answer: type[Answer]) -> Answer | NoAnswer:
+    content = _exchange(line, "POST", path, body)
     if isinstance(content, NoAnswer):
         return content
     try:
         return msgspec.json.decode(content, type=answer)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        return NoAnswer(f"{server.host} answered what this agent does not understand: {error}")
+        return NoAnswer(f"{line.server.host} answered what this agent does not understand: {error}")
 
 
-def _exchange(
-    server: Server, method: str, path: str, body: msgspec.Struct, credential: str | None
-) -> bytes | NoAnswer:
+def _exchange(line: Line, method: str, path: str, body: msgspec.Struct | None) -> bytes | NoAnswer:
     headers = {"Content-Type": "application/json", "Accept": "application/json", "Connection": "close"}
-    if credential is not None:
-        headers["Authorization"] = credential
+    server = line.server
+    content = b"" if body is None else msgspec.json.encode(body)
     deadline = stopwatch() + _TOTAL_SECONDS
-    connection = _connection(server)
+    connection = http.client.HTTPSConnection(
+        server.host, server.port, timeout=_CONNECT_SECONDS, context=line.context
+    )
     try:
-        connection.request(method, server.prefix + path, msgspec.json.encode(body), headers)
+        connection.request(method, server.prefix + path, content, headers)
         response = connection.getresponse()
-        content = _read(response, deadline)
+        found = _read(response, deadline)
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = str(error) or type(error).__name__
         return NoAnswer(f"{server.host} port {server.port} cannot be reached: {printable(reason, 200)}")
     finally:
         connection.close()
-    if content is None:
+    if found is None:
         return NoAnswer(f"{server.host} answered too much or too slowly")
     if not 200 <= response.status < 300:
-        return _refused(server, response, content)
-    return content
+        return _refused(server, response, found)
+    return found
 
 
-def _connection(server: Server) -> http.client.HTTPConnection:
-    if server.scheme == "http":
-        return http.client.HTTPConnection(server.host, server.port, timeout=_CONNECT_SECONDS)
-    return http.client.HTTPSConnection(
-        server.host, server.port, timeout=_CONNECT_SECONDS, context=tls_context()
-    )
+def pinned(authority: str, own: Path | None = None) -> ssl.SSLContext:
+    """Trust a server of this authority and no other; `own` is the file of this machine's certificate and key.
+
+    Raises:
+        OSError, ValueError: one of them is none.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    trust(context, authority)
+    if own is not None:
+        context.load_cert_chain(own)
+    return context
+
+
+def trust(context: ssl.SSLContext, authority: str) -> None:
+    """Trust a server's authority too, a company's intermediate one as well.
+
+    Raises:
+        OSError, ValueError: it is none.
+    """
+    context.load_verify_locations(cadata=authority)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
 
 
 def tls_context() -> ssl.SSLContext:
@@ -126,6 +175,15 @@ def tls_context() -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     with contextlib.suppress(OSError):
         context.load_verify_locations(_TRUSTED)
+    return context
+
+
+def _unknown() -> ssl.SSLContext:
+    """Make a context for the one question whose answer is checked by other means."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     return context
 
 
@@ -148,4 +206,5 @@ def _refused(server: Server, response: http.client.HTTPResponse, content: bytes)
     pause = (
         timedelta(seconds=int(asked)) if asked.isascii() and asked.isdecimal() and len(asked) < 9 else None
     )
-    return NoAnswer(f"{server.host} refused ({response.status}): {printable(said, 400)}", pause)
+    reason = f"{server.host} refused ({response.status}): {printable(said, 400)}"
+    return NoAnswer(reason, pause, response.status)

@@ -3,18 +3,23 @@
 import hashlib
 import importlib.metadata
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 
 import msgspec
 
 from forestall import protocol
-from forestall.agent import client, identity, orders, schedule, trust
-from forestall.agent.client import NoAnswer, server_at
+from forestall.agent import client, identity, orders, schedule
+from forestall.agent.client import NoAnswer
 from forestall.agent.memory import Memory
+from forestall.agent.orders import Reader
 from forestall.agent.sight import report_of
 from forestall.agent.state import Held
 from forestall.domain.authority import agreed_time
+from forestall.domain.device import DeviceId
 from forestall.domain.evidence import Status
+from forestall.domain.identity import due
+from forestall.trust.device_key import new_key, request_for
 from forestall.trust.verifier import Reason
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -25,9 +30,9 @@ class Contact:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        agent = memory.agent
-        self._server = server_at(agent.identity.server)
-        self._trust = trust.load(agent.directory, self._server)
+        self._identity = memory.identity
+        self._line = self._identity.line()
+        self._trust = memory.trust
         self.unanswered = False
         """The server was asked in this pass and did not answer."""
 
@@ -41,11 +46,8 @@ class Contact:
     def check_in(self) -> None:
         """Report how the machine stands, and take in the orders that the answer names."""
         memory, found = self._memory, self._memory.state
-        found.sequence += 1
-        memory.save()  # a sequence number is never used twice, whatever happens
-        credential = identity.authorization(memory.agent.identity)
         digest = self._digest()
-        answer = client.check_in(self._server, credential, self._report())
+        answer = self._say()
         if isinstance(answer, NoAnswer):
             self._fell_silent(answer)
             # A recall reaches this machine while anybody serves the signed files, the server or a mirror.
@@ -54,9 +56,48 @@ class Contact:
             return
         self._heard(answer, digest)
         if answer.send_inventory:
-            failed = client.put_inventory(self._server, credential, report_of(memory.sight))
+            failed = client.put_inventory(self._line, report_of(memory.sight))
             if failed is not None:
                 found.last_problem = failed.reason
+
+    def _say(self) -> protocol.CheckInAnswer | NoAnswer:
+        """Say how the machine stands, with a certificate that is in its time and whose words are counted."""
+        if not self._counted() or due(self._identity.certificate, self._memory.now()):
+            failed = self._renew()
+            if failed is not None and not self._counted():
+                return failed
+        answer = self._speak()
+        if (
+            isinstance(answer, NoAnswer)
+            and answer.status == HTTPStatus.UNAUTHORIZED
+            and self._renew() is None
+        ):
+            return self._speak()  # its end had come by the server's clock
+        return answer
+
+    def _counted(self) -> bool:
+        """Say whether the state counts this certificate's words; one that was lost counts nobody's."""
+        return self._memory.state.certificate == self._identity.serial
+
+    def _speak(self) -> protocol.CheckInAnswer | NoAnswer:
+        self._memory.state.sequence += 1
+        self._memory.save()  # a sequence number is never used twice, whatever happens
+        return client.check_in(self._line, self._report())
+
+    def _renew(self) -> NoAnswer | None:
+        """Change over to a new key and certificate; the old ones stay good until the new ones have spoken."""
+        key = new_key()
+        answer = client.renew(self._line, protocol.RenewRequest(request_for(key)))
+        if isinstance(answer, NoAnswer):
+            return answer
+        renewed = identity.renew(self._identity, key, answer.certificate)
+        if renewed is None:
+            return NoAnswer("the server gave a certificate that is not for this machine's key")
+        self._identity, self._line = renewed, renewed.line()
+        self._memory.state.certificate, self._memory.state.sequence = renewed.serial, 0
+        self._memory.note("certificate renewed", detail=f"until {renewed.certificate.ends_at:%Y-%m-%d}")
+        self._memory.save()
+        return None
 
     def _heard(self, answer: protocol.CheckInAnswer, digest: str) -> None:
         memory, found = self._memory, self._memory.state
@@ -83,7 +124,8 @@ class Contact:
                 if refusal.reason is not Reason.UNREACHABLE or not self.unanswered:
                     memory.note("signed files refused", detail=str(refusal))
             return False
-        accepted = orders.accept(hints, memory.state.held, self._trust, memory.agent.identity.device, now)
+        reader = Reader(DeviceId(self._identity.device), frozenset(memory.installers))
+        accepted = orders.accept(hints, memory.state.held, self._trust, reader, now)
         for sentence in accepted.refused:
             memory.note("order refused", detail=sentence)
         memory.state.held = accepted.held

@@ -28,6 +28,11 @@ class Debian:
         return self.path / "var/lib/dpkg"
 
     @property
+    def database(self) -> Path:
+        """What changes with every installation."""
+        return self.admindir / "status"
+
+    @property
     def archives(self) -> Path:
         """Where apt keeps what it downloaded."""
         return self.path / "var/cache/apt/archives"

@@ -2,29 +2,56 @@
 
 from pathlib import Path
 
-from forestall.agent import orders
+from forestall.agent import channel, orders, payloads
+from forestall.agent.debian import Debian
 from forestall.agent.installers import apt
 from forestall.agent.installers.outcome import Outcome
 from forestall.agent.memory import INSTALLED, Memory
-from forestall.agent.sight import packages_of
 from forestall.agent.state import Held
+from forestall.domain.order import Verb
+from forestall.domain.product import ProductName
+from forestall.domain.recipe import payload_in
 
 
 def repair(memory: Memory) -> None:
     """Finish what was cut off."""
-    outcome = apt.repair(memory.agent.debian, _transcript(memory))
-    memory.note("repair", detail=outcome.detail)
-    memory.state.installing = not outcome.done
+    outcomes = [each.repair(_transcript(memory)) for each in memory.installers.values()]
+    memory.note("repair", detail="; ".join(dict.fromkeys(outcome.detail for outcome in outcomes)))
+    memory.state.installing = not all(outcome.done for outcome in outcomes)
     memory.save()
 
 
 def download(memory: Memory, held: Held) -> None:
     """Fetch what an order needs, and install nothing (P5.3)."""
-    names = packages_of(orders.order_of(held.order), memory.sight)
-    outcome = apt.download(memory.agent.debian, names)
+    order = orders.order_of(held)
+    outcome = memory.installer(order).download(order, memory.sight)
     held.downloaded = outcome.done
     held.problem = "" if outcome.done else outcome.detail
     memory.note("downloaded" if outcome.done else "download failed", held, detail=outcome.detail)
+    memory.observe(held)  # what the payload itself is asked could not be asked before
+
+
+def silence(memory: Memory) -> None:
+    """Keep the native updater from what orders cover, and give the rest back to it (P5.5)."""
+    system = memory.agent.system
+    if not isinstance(system, Debian):
+        return
+    sources = {
+        held.order.source
+        for held in memory.state.held.values()
+        if held.order.product == ProductName.DEBIAN and held.order.verb != Verb.RECALL
+    }
+    names = (name for source in sorted(sources) for name in apt.names_of(memory.sight.inventory, source))
+    outcome = channel.keep(system, names)
+    if not outcome.done and outcome.detail != memory.state.channel:
+        memory.note("native updater not silenced", detail=outcome.detail)
+    memory.state.channel = outcome.detail
+
+
+def tidy(memory: Memory) -> None:
+    """Remove payloads that no order needs any more."""
+    needed = (payload_in(orders.order_of(held).recipe) for held in memory.state.held.values())
+    payloads.forget(memory.agent.directory, {each.sha256 for each in needed if each is not None})
 
 
 def install(memory: Memory, held: Held, *, chosen: bool) -> Outcome:
@@ -32,8 +59,8 @@ def install(memory: Memory, held: Held, *, chosen: bool) -> Outcome:
     memory.state.installing = True
     held.attempts += 1
     memory.save()
-    names = packages_of(orders.order_of(held.order), memory.sight)
-    outcome = apt.install(memory.agent.debian, names, _transcript(memory))
+    order = orders.order_of(held)
+    outcome = memory.installer(order).install(order, memory.sight, _transcript(memory))
     memory.state.installing = False
     held.forced = not chosen
     memory.see()

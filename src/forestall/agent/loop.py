@@ -57,6 +57,8 @@ class _Pass:
         """Settle the orders, tell the server what changed, remember the pass."""
         self._settle()
         self._contact.check_in_if_due()
+        hands.silence(self.memory)
+        hands.tidy(self.memory)
         self.memory.state.passed_at = self.memory.now()
         self.memory.save()
 
@@ -90,7 +92,7 @@ class _Pass:
 
     def _decide(self, held: Held) -> Decision:
         now, limits = self.memory.now(), self.memory.agent.limits
-        decision = next_step(orders.order_of(held.order), self._standing(held), now, limits)
+        decision = next_step(orders.order_of(held), self._standing(held), now, limits)
         rule = decision.rule
         held.until, held.forcing = decision.until, decision.forcing
         if held.rule != rule.name:

@@ -1,6 +1,5 @@
 """The command `forestall-agent`: for the service, for the person at the machine, for whoever enrols it."""
 
-import importlib.metadata
 import re
 import signal
 import socket
@@ -12,20 +11,19 @@ from typing import Annotated
 import msgspec
 import typer
 
-from forestall import protocol
-from forestall.agent import client, identity, show, texts, trust, tuf
-from forestall.agent.client import NoAnswer
-from forestall.agent.debian import debian_at, printable
-from forestall.agent.identity import Identity
+from forestall.agent import identity, show, texts, tuf
+from forestall.agent.debian import printable
+from forestall.agent.enrolment import Invitation, join
 from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
 from forestall.agent.options import Json, Root, StateDir
 from forestall.agent.service import serve
+from forestall.agent.system import system_at
 from forestall.clock import utc_now
-from forestall.domain.errors import AgentError, ForestallError, InputError
+from forestall.domain.errors import ForestallError, InputError
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="Keeps this Debian machine patched, as the server asks."
+    no_args_is_help=True, add_completion=False, help="Keeps this machine patched, as the server asks."
 )
 app.add_typer(tuf.app, name="tuf")
 
@@ -46,25 +44,11 @@ def enrol(  # noqa: PLR0917, PLR0913 - a command's options
     as_json: Json = False,
 ) -> None:
     """Put this machine under the server's management."""
-    directory = _directory(root, state)
-    identity.prepare(directory)
-    if identity.exists(directory):
-        raise AgentError(
-            f"this machine is enrolled already; to do it anew, remove {directory / 'identity.json'} first"
-        )
-    place = client.server_at(server)
-    if place.scheme == "http" and place.host not in {"127.0.0.1", "::1", "localhost"}:
-        typer.echo("warning: plain http: whoever is on the way can read and change what is said", err=True)
-    request = protocol.EnrolRequest(token, _host_name(name, root), importlib.metadata.version("forestall"))
-    answer = client.enrol(place, request)
-    if isinstance(answer, NoAnswer):
-        raise AgentError(f"not enrolled: {answer.reason}")
-    trusted = trust.keep_root(directory, answer.root, fingerprint)
-    if mirror:
-        trust.keep_mirror(directory, mirror)
-    identity.save(directory, Identity(server, answer.device, answer.secret))
-    found: dict[str, object] = {"device": answer.device, "server": server, "root": trusted}
-    _print(as_json, found, f"enrolled as {answer.device}; trusts root {trusted}")
+    made, trusted = join(
+        _directory(root, state), Invitation(server, token, fingerprint, mirror), _host_name(name, root)
+    )
+    found: dict[str, object] = {"device": made.device, "server": server, "root": trusted}
+    _print(as_json, found, f"enrolled as {made.device}; trusts root {trusted}")
 
 
 @app.command()
@@ -143,7 +127,7 @@ def _directory(root: Path, state: Path | None) -> Path:
 def _agent(root: Path, state: Path | None) -> Agent:
     directory = _directory(root, state)
     identity.prepare(directory)
-    return Agent(directory, debian_at(root.resolve()), identity.load(directory))
+    return Agent(directory, system_at(root.resolve(), directory))
 
 
 def _host_name(given: str, root: Path) -> str:

@@ -6,15 +6,23 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from forestall.agent import journal, orders, state
+from forestall.agent import identity, journal, orders, state, trust
+from forestall.agent.client import server_at
 from forestall.agent.debian import Debian
 from forestall.agent.identity import Identity
+from forestall.agent.installers.installer import Installer, Installers
+from forestall.agent.installers.packages import DebianPackages, RpmPackages
+from forestall.agent.installers.recipes import Recipes
+from forestall.agent.installers.steps import Machine
 from forestall.agent.journal import Entry
-from forestall.agent.sight import Sight, look, status_on
+from forestall.agent.sight import Sight, look
 from forestall.agent.state import Held, State
+from forestall.agent.system import System
 from forestall.clock import utc_now
 from forestall.domain.evidence import Status
-from forestall.domain.order import Limits, came_back
+from forestall.domain.order import Limits, Order, came_back
+from forestall.domain.product import ProductName
+from forestall.trust.verifier import Trust
 
 INSTALLED = frozenset({Status.FIXED, Status.PENDING_RESTART})
 
@@ -25,11 +33,10 @@ def _spread() -> float:
 
 @dataclass(slots=True)
 class Agent:
-    """One Debian root and what its agent goes by; nothing else reads a clock or draws lots than these two."""
+    """One root and what its agent goes by; nothing else reads a clock or draws lots than these two."""
 
     directory: Path
-    debian: Debian
-    identity: Identity
+    system: System
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], datetime] = utc_now
     spread: Callable[[], float] = _spread
@@ -40,6 +47,13 @@ class Memory:
 
     def __init__(self, agent: Agent) -> None:
         self.agent = agent
+        self.identity: Identity = identity.load(
+            agent.directory
+        )  # under the lock: it changes when it is renewed
+        self.trust: Trust = trust.load(
+            agent.directory, server_at(self.identity.server), self.identity.authority
+        )
+        self.installers: Installers = self._installers()
         self.state: State
         self.state, complaint = state.load(agent.directory)
         if complaint:
@@ -55,14 +69,14 @@ class Memory:
 
     def see(self) -> None:
         """Look at the machine, and at each order in this light."""
-        self.sight: Sight = look(self.agent.debian)
+        self.sight: Sight = look(self.agent.system)
         for held in self.state.held.values():
             self.observe(held)
 
     def observe(self, held: Held) -> None:
         """Tell how the machine stands on one order; what a person installed by other ways counts as chosen."""
-        order, now = orders.order_of(held.order), self.now()
-        status, reason = status_on(order, self.sight, self.agent.debian)
+        order, now = orders.order_of(held), self.now()
+        status, reason = self.installer(order).status(order, self.sight)
         if held.status == Status.AFFECTED and status in INSTALLED and not held.forced:
             held.chosen, held.installed_at = True, held.installed_at or now
         held.status, held.detail = status, reason
@@ -71,6 +85,17 @@ class Memory:
         passed_at = self.state.passed_at
         if held.returned_at is None and came_back(order, held.held_since, passed_at, now, self.agent.limits):
             held.returned_at = now
+
+    def installer(self, order: Order) -> Installer:
+        """Find the one way in which an order is carried out here."""
+        return self.installers[order.product]
+
+    def _installers(self) -> Installers:
+        system = self.agent.system
+        recipes = Recipes(Machine(system.path, self.agent.directory), self.trust, self.now)
+        if isinstance(system, Debian):
+            return {ProductName.DEBIAN: DebianPackages(system), ProductName.RECIPE: recipes}
+        return {ProductName.RPM: RpmPackages(system), ProductName.RECIPE: recipes}
 
     def note(self, event: str, held: Held | None = None, detail: str = "") -> None:
         """Write one line into the journal."""

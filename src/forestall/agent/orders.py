@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from forestall.agent.installers.outcome import listed
 from forestall.agent.state import Held
 from forestall.domain.authority import Approval, Hint, Imminence, Objection, bound, objections
 from forestall.domain.device import DeviceId
+from forestall.domain.errors import AgentError
 from forestall.domain.order import CampaignId, Order, Verb
+from forestall.domain.product import ProductName
 from forestall.domain.remediation import RemediationId
 from forestall.protocol import OrderHint, OrderMessage
 from forestall.trust.documents import (
@@ -25,10 +28,25 @@ from forestall.trust.documents import (
     remediation_of,
     signed_order_of,
 )
+from forestall.trust.recipe import RecipeMessage, recipe_of
 from forestall.trust.roles import imminent_path, order_path, remediation_path
 from forestall.trust.verifier import Reason, Refusal, Trust
 
 _Paper = TypeVar("_Paper", RemediationDocument, ImminentDocument)
+
+
+class Reader(NamedTuple):
+    """Who reads the papers: one machine, and the products that it can take in."""
+
+    device: DeviceId
+    products: frozenset[ProductName]
+
+
+class Allowed(NamedTuple):
+    """What the papers allow: the machine's own order, and the recipe as it was signed."""
+
+    order: OrderMessage
+    recipe: RecipeMessage | None
 
 
 @dataclass(slots=True)
@@ -40,7 +58,11 @@ class Accepted:
 
 
 def accept(
-    hints: Iterable[OrderHint], before: Mapping[str, Held], trust: Trust, device: str, now: datetime
+    hints: Iterable[OrderHint],
+    before: Mapping[str, Held],
+    trust: Trust,
+    reader: Reader,
+    now: datetime,
 ) -> Accepted:
     """Read the signed orders that hints name, after a refresh of `trust`.
 
@@ -50,9 +72,9 @@ def accept(
     found = Accepted()
     for hint in hints:
         held = before.get(hint.campaign)
-        order = _order(hint, held, trust, device, now)
-        if isinstance(order, Order):
-            found.held[hint.campaign] = hold(held, message_of(order), hint, now)
+        order = _order(hint, held, trust, reader, now)
+        if isinstance(order, Allowed):
+            found.held[hint.campaign] = hold(held, order, hint, now)
             continue
         found.refused.append(f"order of campaign {hint.campaign!r} refused: {order}")
         if held is not None and not _recalled(order):
@@ -62,21 +84,25 @@ def accept(
 
 
 def _order(
-    hint: OrderHint, held: Held | None, trust: Trust, device: str, now: datetime
-) -> Order | Refusal | str:
+    hint: OrderHint, held: Held | None, trust: Trust, reader: Reader, now: datetime
+) -> Allowed | Refusal | str:
     """Make the order that the papers allow, or say why they allow none."""
     paper = _signed_order(hint.campaign, held, trust, now)
     if not isinstance(paper, OrderDocument):
         return paper
+    if paper.product not in reader.products:
+        return f"{Objection.OTHER_PRODUCT}: {paper.product}; this machine takes {listed(reader.products)}"
     order, name = signed_order_of(paper), remediation_of(paper)
-    approval = _approval(trust, name, now)
-    if isinstance(approval, Refusal):
-        return approval
+    approved = _approved(trust, name, now)
+    if isinstance(approved, Refusal | str):
+        return approved
+    approval, recipe = approved
     against = objections(order, approval, now)
     if against:
         return ", ".join(against)
     delay = Hint(hint.offered_at, hint.force_at)
-    return bound(order, approval, _imminence(trust, name, now), delay, DeviceId(device))
+    made = bound(order, approval, _imminence(trust, name, now), delay, reader.device)
+    return Allowed(message_of(made), recipe)
 
 
 def _signed_order(
@@ -105,12 +131,18 @@ def _recalled(why: Refusal | str) -> bool:
     return Objection.NOT_APPROVED in why
 
 
-def _approval(trust: Trust, name: RemediationId, now: datetime) -> Approval | Refusal | None:
+def _approved(
+    trust: Trust, name: RemediationId, now: datetime
+) -> tuple[Approval | None, RecipeMessage | None] | Refusal | str:
+    """Read the approval of an update with its recipe as it was signed; None where nobody approves it."""
     content = trust.read(remediation_path(name), now)
     if isinstance(content, Refusal):
-        return None if content.reason is Reason.NOT_NAMED else content
+        return (None, None) if content.reason is Reason.NOT_NAMED else content
     paper = _paper_about(name, content, RemediationDocument)
-    return None if paper is None else approval_of(paper)
+    if paper is None:
+        return None, None
+    approval = approval_of(paper)
+    return approval if isinstance(approval, str) else (approval, paper.recipe)
 
 
 def _imminence(trust: Trust, name: RemediationId, now: datetime) -> Imminence | None:
@@ -127,13 +159,20 @@ def _paper_about(name: RemediationId, content: bytes, shape: type[_Paper]) -> _P
     return paper
 
 
-def hold(before: Held | None, message: OrderMessage, hint: OrderHint, now: datetime) -> Held:
-    """Take an order into the machine's memory; a newer revision keeps what was done for the same version."""
+def hold(before: Held | None, allowed: Allowed, hint: OrderHint, now: datetime) -> Held:
+    """Take an order into the machine's memory; a newer revision keeps what was done for the same update."""
+    message, recipe = allowed
     if before is None:
-        return Held(order=message, hint=hint, held_since=now)
+        return Held(order=message, recipe=recipe, hint=hint, held_since=now)
     same_update = (before.order.source, before.order.version) == (message.source, message.version)
-    if not same_update:
-        return Held(order=message, hint=hint, held_since=before.held_since, offered_at=before.offered_at)
+    if not same_update or before.recipe != recipe:
+        return Held(
+            order=message,
+            recipe=recipe,
+            hint=hint,
+            held_since=before.held_since,
+            offered_at=before.offered_at,
+        )
     same_deadline = before.order.force_at == message.force_at
     returned_at = before.returned_at if same_deadline else None
     return msgspec.structs.replace(before, order=message, hint=hint, returned_at=returned_at)
@@ -145,6 +184,7 @@ def message_of(order: Order) -> OrderMessage:
         campaign=order.campaign,
         revision=order.revision,
         verb=order.verb,
+        product=order.product,
         release=order.release,
         source=order.source,
         version=order.version,
@@ -156,12 +196,17 @@ def message_of(order: Order) -> OrderMessage:
     )
 
 
-def order_of(message: OrderMessage) -> Order:
+def order_of(held: Held) -> Order:
     """Read an order that came through the door."""
+    message = held.order
+    recipe = None if held.recipe is None else recipe_of(held.recipe)
+    if isinstance(recipe, str):
+        raise AgentError(f"the recipe of {message.campaign} in this machine's memory was changed: {recipe}")
     return Order(
         campaign=CampaignId(message.campaign),
         revision=message.revision,
         verb=Verb(message.verb),
+        product=ProductName(message.product),
         release=message.release,
         source=message.source,
         version=message.version,
@@ -170,4 +215,5 @@ def order_of(message: OrderMessage) -> Order:
         expires_at=message.expires_at,
         level=message.level,
         texts=message.texts,
+        recipe=recipe,
     )

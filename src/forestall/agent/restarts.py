@@ -9,6 +9,11 @@ from forestall.domain.inventory import Inventory
 
 _DELETED = " (deleted)"
 _NOT_FILES = ("/memfd:", "/dev/", "/SYSV", "/[", "/drm", "/i915")
+MACHINE = "the machine itself"
+_ONLY_BY_RESTART = frozenset(
+    {"kernel", "kernel-rt", "glibc", "linux-firmware", "microcode_ctl", "systemd", "dbus", "dbus-broker"}
+)
+"""Sources of rpm whose update is in force only after a restart of the machine, as dnf's needs-restarting has it."""
 _WHOLE_MACHINE = ("linux", "glibc")
 """Sources whose update is in force only after a restart of the machine, when the package asked for one."""
 
@@ -54,11 +59,31 @@ def still_running(
     Rather one restart too many than a machine called fixed while it runs the old code.
     """
     packages = {package.name for package in inventory.packages if package.source == source}
-    stems = {_stem(path) for package in packages for path in _files(debian_root, package)}
-    found = {f"{one.name} ({one.pid})" for one in stale if _stem(one.path) in stems}
+    found = running(stale, (path for package in packages for path in _files(debian_root, package)))
     if _machine_restart_asked(debian_root, source, packages):
-        found.add("the machine itself")
+        found.add(MACHINE)
     return tuple(sorted(found))
+
+
+def running(stale: Iterable[Stale], files: Iterable[str]) -> set[str]:
+    """Name the processes that run an older one of these files."""
+    stems = {_stem(path) for path in files}
+    return {f"{one.name} ({one.pid})" for one in stale if _stem(one.path) in stems}
+
+
+def older_than_start(source: str, installed_at: int, proc: Path = Path("/proc")) -> bool:
+    """Say whether the machine started before rpm put something in that only a restart brings into force.
+
+    `installed_at` is in seconds since 1970, by this machine's own clock, as is its start.
+    """
+    if source not in _ONLY_BY_RESTART:
+        return False
+    try:
+        lines = (proc / "stat").read_text().splitlines()
+    except OSError:
+        return True
+    started = next((line.split()[1] for line in lines if line.startswith("btime ")), "0")
+    return installed_at >= int(started)
 
 
 def _of_process(directory: Path, pid: int, ours: tuple[int, int]) -> Iterator[Stale]:

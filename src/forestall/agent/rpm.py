@@ -14,6 +14,9 @@ NEVRA = re.compile(
 """A package with its exact version as it may stand on a command line: name-epoch:version-release.arch."""
 
 
+_DATABASES = ("usr/lib/sysimage/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite", "var/lib/rpm/Packages")
+
+
 @dataclass(frozen=True, slots=True)
 class Rpm:
     """One root directory with rpm's database in it; `directory` is the agent's own."""
@@ -23,6 +26,12 @@ class Rpm:
     rpm: tuple[str, ...]
     dnf: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=lambda: CLEAN_ENVIRONMENT)
+
+    @property
+    def database(self) -> Path:
+        """What changes with every installation."""
+        found = (self.path / each for each in _DATABASES)
+        return next((each for each in found if each.exists()), self.path / _DATABASES[0])
 
     @property
     def before(self) -> Path:

@@ -45,7 +45,7 @@ def _sleep(agent: Agent, stop: threading.Event, state: State | None) -> None:
     seen = written = _written(agent)
     remembered = _changed_at(agent.directory / "state.json")
     waiting = state is not None and any(held.status == Status.PENDING_RESTART for held in state.held.values())
-    stale = restarts.scan(agent.debian.path) if waiting else ()
+    stale = restarts.scan(agent.system.path) if waiting else ()
     while (left := (until - agent.clock() - skew).total_seconds()) > 0:
         if stop.wait(min(left, _TICK_SECONDS)):
             return
@@ -55,12 +55,12 @@ def _sleep(agent: Agent, stop: threading.Event, state: State | None) -> None:
         # Only once dpkg is quiet: in the middle of an installation half the packages look broken.
         if written != seen and written == before:
             return
-        if stale and not restarts.unchanged(agent.debian.path, stale):
+        if stale and not restarts.unchanged(agent.system.path, stale):
             return
 
 
 def _written(agent: Agent) -> int:
-    return _changed_at(agent.debian.admindir / "status")
+    return _changed_at(agent.system.database)
 
 
 def _changed_at(path: Path) -> int:

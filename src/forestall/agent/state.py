@@ -12,12 +12,15 @@ import msgspec
 from forestall.domain.errors import AgentError
 from forestall.durable import write_whole
 from forestall.protocol import OrderHint, OrderMessage
+from forestall.trust.recipe import RecipeMessage
 
 
 class Held(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """An order that the machine holds, and how far it got with it."""
 
     order: OrderMessage
+    recipe: RecipeMessage | None = None
+    """What its approval says is to be done, where there is no package."""
     hint: OrderHint
     """What the server last said beside the signed order; it counts while the server is silent."""
     held_since: datetime
@@ -46,6 +49,8 @@ class Held(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 class State(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Everything remembered, without the secret: any local user may see what is open on this machine."""
 
+    certificate: str = ""
+    """Serial number of the one whose words `sequence` counts."""
     sequence: int = 0
     skew_seconds: float = 0.0
     """The server's clock minus ours, seen at the last check-in."""
@@ -61,6 +66,8 @@ class State(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     installing: bool = False
     """An installation was begun: if it is still set at a start, it was cut off."""
     held: dict[str, Held] = {}
+    channel: str = ""
+    """What became of silencing the native updater at the last pass (P5.5)."""
 
 
 _FILE = "state.json"

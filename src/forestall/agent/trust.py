@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from forestall import protocol
+from forestall.agent import client
 from forestall.agent.client import Server, server_at, tls_context
 from forestall.domain.errors import AgentError
 from forestall.durable import write_whole
@@ -40,8 +41,8 @@ def keep_mirror(directory: Path, url: str) -> None:
     write_whole(directory / _MIRROR, url.encode(), 0o644)
 
 
-def load(directory: Path, server: Server) -> Trust:
-    """Put together what this machine trusts and where it looks.
+def load(directory: Path, server: Server, authority: str) -> Trust:
+    """Put together what this machine trusts and where it looks: a mirror, then the server, known by its authority.
 
     Raises:
         AgentError: it was enrolled without a root.
@@ -55,7 +56,9 @@ def load(directory: Path, server: Server) -> Trust:
     mirror = directory / _MIRROR
     mirrors = [Source(mirror.read_text().strip().rstrip("/"))] if mirror.exists() else []
     origin = Source(f"{server.scheme}://{_host(server)}{server.prefix}{protocol.TRUST}")
-    return Trust(directory / _CACHE, root, (*mirrors, origin), tls_context())
+    context = tls_context()
+    client.trust(context, authority)
+    return Trust(directory / _CACHE, root, (*mirrors, origin), context)
 
 
 def _host(server: Server) -> str:

@@ -90,7 +90,7 @@ def approve(
     if done.replay is not None:
         print_line(f"{done.replay.entries} entries told again, {done.replay.intents} intents brought back.")
         if done.replay.machines:
-            print_line(f"{done.replay.machines} machine(s) enrolled since the backup must enrol again.")
+            print_line(f"{done.replay.machines} machine(s) enrolled since the backup are known again.")
 
 
 def _ask(matter: str, name: str, reason: str, by: str, data: Directory, *, json: bool) -> None:

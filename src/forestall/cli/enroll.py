@@ -30,23 +30,30 @@ def token(
     """Make a token that enrols machines: it is shown this once and counted."""
     from forestall.clock import utc_now
     from forestall.server.operators import make_token
+    from forestall.server.settings import split_bind
     from forestall.server.trust_place import trust_place
     from forestall.server.wiring import opened
+    from forestall.trust.device_ca import open_ca
     from forestall.trust.metadata import fingerprint
     from forestall.trust.roles import Role
 
     with opened(data) as installation:
-        now = utc_now()
+        now, settings = utc_now(), installation.settings
+        # The token names the authority: a machine knows its server before it tells the token to anybody.
+        authority = open_ca(settings.device_ca, now).fingerprint
         made = make_token(installation.database, site, uses, timedelta(hours=hours), by, now)
-        repository = trust_place(installation.settings.directory).repository
+        made = f"{made}.{authority}"
+        repository = trust_place(settings.directory).repository
         root = fingerprint(repository.newest(Role.ROOT)) if repository.exists else ""
     if json:
         expires_at = now + timedelta(hours=hours)
         print_json({"token": made, "site": site, "uses": uses, "expires_at": expires_at, "fingerprint": root})
         return
+    host, port = split_bind(settings.agents.bind)
     print_line(made)
     print_line(f"For {uses} machine(s) at {site}, valid {hours} h. On the machine:")
-    print_line(f"  forestall-agent enrol --server http://{installation.settings.bind} --token {made}")
+    server = f"https://{settings.agents.known_as(host)[0]}:{port}"
+    print_line(f"  forestall-agent enrol --server {server} --token {made}")
     if root:
         print_line(f"    --fingerprint {root}")
     else:

@@ -19,6 +19,13 @@ Travelling = Annotated[Path, typer.Argument(help="The folder that travels.")]
 PassphraseFile = Annotated[
     Path | None, typer.Option(help="File whose first line is the passphrase of every key; else asked for.")
 ]
+Recipes = Annotated[
+    list[Path] | None,
+    typer.Option("--recipe", help="Recipe file of an approved update that has no package; repeat."),
+]
+Payloads = Annotated[
+    list[Path] | None, typer.Option("--payload", help="The file that a recipe names by its hash; repeat.")
+]
 KeyPlaces = Annotated[
     list[Path] | None, typer.Option("--keys", help="A key file, or a folder of them; repeat for several.")
 ]
@@ -100,6 +107,8 @@ def pack(  # noqa: PLR0917, PLR0913 - a command's options
     renew: Annotated[
         bool, typer.Option("--renew", help="Sign all papers again before they run out.")
     ] = False,
+    recipe: Recipes = None,
+    payload: Payloads = None,
     data: Directory = None,
     json: Json = False,
 ) -> None:
@@ -109,8 +118,9 @@ def pack(  # noqa: PLR0917, PLR0913 - a command's options
     from forestall.server.wiring import opened
 
     wanted = Wanted(
-        tuple(approve or ()), voluntary, tuple(imminent or ()), reason, tuple(take_back or ()), renew=renew
-    )
+        tuple(approve or ()), voluntary, tuple(imminent or ()), reason, tuple(take_back or ()), renew=renew,
+        recipes=tuple(recipe or ()), payloads=tuple(payload or ()),
+    )  # fmt: skip
     with opened(data) as installation:
         asked = pack_papers(installation, folder, wanted, utc_now())
     if json:
@@ -168,11 +178,13 @@ def take(folder: Travelling, by: By = "", data: Directory = None, json: Json = F
 
 
 @app.command()
-def approve(
+def approve(  # noqa: PLR0917, PLR0913 - a command's options
     update: Annotated[str, typer.Argument(help="The tested update, as `forestall advisory ls` names it.")],
     voluntary: Annotated[
         str, typer.Option(help="Nobody is forced earlier than this after the approval [policy].")
     ] = "",
+    recipe: Recipes = None,
+    payload: Payloads = None,
     keys: KeyPlaces = None,
     passphrase_file: PassphraseFile = None,
     by: By = "",
@@ -181,7 +193,7 @@ def approve(
 ) -> None:
     """Pack, sign and take in one step, where enough keys are at hand: small companies, trying out."""
     from forestall.clock import utc_now
-    from forestall.server.papers import approve_here
+    from forestall.server.papers import Wanted, approve_here
     from forestall.server.trust_place import trust_place
     from forestall.server.wiring import opened
     from forestall.trust.keys import load_keys
@@ -191,7 +203,8 @@ def approve(
         if passphrase_file is None and place.development_passphrase.exists():
             passphrase_file = place.development_passphrase
         held = load_keys(keys or [place.offline], passphrase_of(passphrase_file, new=False))
-        published = approve_here(installation, update, voluntary, held, by, utc_now())
+        wanted = Wanted((update,), voluntary, recipes=tuple(recipe or ()), payloads=tuple(payload or ()))
+        published = approve_here(installation, wanted, held, by, utc_now())
     if json:
         print_json(published)
         return

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.routing import Route
 
+    from forestall.server.beat import Beat
     from forestall.server.loops import Outside
     from forestall.server.mail_settings import MailSettings
     from forestall.server.overview import Overview
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from forestall.server.wiring import Installation
 
 HERE = DeviceId("this-machine")
+WATCH_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Summary:
     updates_open: int
     worst: Worst | None
     url: str
+    agents: str
+    """Where agents reach the server."""
     seconds_to_ready: float
     machine: str
     """Why this machine's inventory could not be taken; empty where it could."""
@@ -58,6 +62,7 @@ class Summary:
 def up(
     once: Annotated[bool, typer.Option("--once", help="Start, print the summary, stop.")] = False,
     bind: Annotated[str, typer.Option(help="Address and port to listen on; port 0 takes a free one.")] = "",
+    agents: Annotated[str, typer.Option(help="Address and port for agents, over TLS [127.0.0.1:8471].")] = "",
     every: Annotated[float, typer.Option(min=0.1, max=3600, help="Seconds between two passes.")] = 10.0,
     demo: Annotated[bool, typer.Option(help="Show the made-up company too.")] = True,
     data: Directory = None,
@@ -65,6 +70,7 @@ def up(
 ) -> None:
     """Start Forestall: database, advisories, this machine's inventory, status page. Changes nothing here."""
     from forestall.clock import stopwatch, utc_now
+    from forestall.server.beat import Beat
     from forestall.server.catalogue import load_bundle
     from forestall.server.loops import Clockwork, Watch
     from forestall.server.overview import overview
@@ -87,21 +93,22 @@ def up(
         place = trust_place(installation.settings.directory)
         _start_signer(place, installation.settings.directory, stack)
         clockwork = Clockwork(
-            database, policy, _outside(installation, place), installation.watermark, utc_now, every
+            database, policy, _outside(installation, place), installation.watermark, utc_now
         )
-        stack.callback(clockwork.stop)
-        clockwork.start()
+        stack.callback(clockwork.end)
+        decides = _beating(stack, Beat("clockwork", clockwork.turn, every))
         if installation.settings.mail and not once:
             _hand_over(installation, installation.settings.mail, stack, every)
-        watch = Watch(database, installation.settings.feeds, utc_now)
-        stack.callback(watch.stop)
         if not once:
+            watch = Beat("watch", Watch(database, installation.settings.feeds, utc_now).turn, WATCH_SECONDS)
+            stack.callback(watch.stop, wait=False)  # nothing of a download under way is kept
             watch.start()
-            _start_sweeping(stack, installation)
+            _start_probing(stack, installation, every)
         url = stack.enter_context(_web(installation, place, pages, bind))
-        _open_room(installation, stack, clockwork.wake)
+        address = stack.enter_context(_listening_to_agents(installation, place, agents))
+        _open_room(installation, stack, decides.wake)
         rows = triage(database, device=HERE)
-        summary = Summary(len(rows), _worst(rows), url, round(stopwatch() - started, 1), trouble)
+        summary = Summary(len(rows), _worst(rows), url, address, round(stopwatch() - started, 1), trouble)
         _report(summary, pages, json=json)
         if "/company" in pages:
             showcase.start()
@@ -125,26 +132,45 @@ def _web(
     pages: "Mapping[str, Callable[[], Overview]]",
     bind: str,
 ) -> "AbstractContextManager[str]":
-    """Serve agents, people, and whoever else the settings connect; gives the address."""
-    from forestall.server.agents import AgentDesk
+    """Serve people, mirrors, and whoever else the settings connect; gives the address."""
     from forestall.server.settings import split_bind
     from forestall.web.app import make_app
     from forestall.web.serve import serving
 
-    desk = AgentDesk(installation.database, installation.policy, place.repository)
-    app = make_app(desk, pages, [*_behind_mails(installation), *_doors(installation)])
+    app = make_app(place.repository, pages, [*_behind_mails(installation), *_doors(installation)])
     return serving(app, *split_bind(bind or installation.settings.bind))
+
+
+def _listening_to_agents(
+    installation: "Installation", place: "TrustPlace", bind: str
+) -> "AbstractContextManager[str]":
+    """Serve agents, over TLS and by their certificates; gives the address."""
+    from forestall.clock import utc_now
+    from forestall.server.agents import AgentDesk
+    from forestall.server.settings import split_bind
+    from forestall.trust.device_ca import open_ca
+    from forestall.web.app import make_agents_app
+    from forestall.web.serve import serving
+
+    settings = installation.settings
+    host, port = split_bind(bind or settings.agents.bind)
+    authority = open_ca(settings.device_ca, utc_now())
+    desk = AgentDesk(installation.database, installation.policy, authority, place.repository)
+    context = authority.context(settings.device_ca, settings.agents.known_as(host))
+    return serving(make_agents_app(desk), host, port, context)
 
 
 def _hand_over(installation: "Installation", mail: "MailSettings", stack: ExitStack, every: float) -> None:
     """Let the postman hand over mail until the stack is unwound."""
     from forestall.clock import utc_now
+    from forestall.server.beat import Beat
     from forestall.server.post import post_of
     from forestall.server.postman import Postman
 
-    postman = Postman(post_of(installation, mail, utc_now), installation.watermark, every)
-    stack.callback(postman.stop)
-    postman.start()
+    postman = Postman(post_of(installation, mail, utc_now), installation.watermark)
+    stack.callback(postman.end)
+    _beating(stack, Beat("postman", postman.turn, every))
+    stack.callback(postman.hurry)
 
 
 def _behind_mails(installation: "Installation") -> "Iterable[Route]":
@@ -192,20 +218,34 @@ def _doors(installation: "Installation") -> "list[Route]":
     return admission_routes(Door(keeper, table, password, installation.enforcement.simulate))
 
 
-def _start_sweeping(stack: ExitStack, installation: "Installation") -> None:
-    """Sweep the scope, where there is one, until the stack ends."""
+def _start_probing(stack: ExitStack, installation: "Installation", every: float) -> None:
+    """Sweep the scope and look at machines in it, where there is one, until the stack ends."""
     from forestall.clock import utc_now
     from forestall.probes.sweep import allow_many_files
-    from forestall.server.sweeping import Sweeper
+    from forestall.server.beat import Beat
+    from forestall.server.effects import apply_open
+    from forestall.server.outside import looks_of
+    from forestall.server.sweeping import LOOK_EVERY_SECONDS, Sweeper
 
-    settings = installation.settings
-    if settings.scope.areas:
-        allow_many_files()
-        sweeper = Sweeper(
-            installation.database, settings.scope, installation.policy, utc_now, settings.accounts
-        )
-        stack.callback(sweeper.stop)
-        sweeper.start()
+    settings, database, policy = installation.settings, installation.database, installation.policy
+    looks = looks_of(installation)
+    if not looks:
+        return
+    allow_many_files()
+    sweeper = Sweeper(database, settings.scope, policy, utc_now, settings.accounts)
+
+    def look() -> int:
+        return apply_open(database, looks, "probes", utc_now(), policy)
+
+    _beating(stack, Beat("sweeper", sweeper.turn, LOOK_EVERY_SECONDS))
+    _beating(stack, Beat("probes", look, every))
+
+
+def _beating(stack: ExitStack, beat: "Beat") -> "Beat":
+    """Let something take its turns until the stack ends."""
+    stack.callback(beat.stop)
+    beat.start()
+    return beat
 
 
 def _start_signer(place: "TrustPlace", directory: Path, stack: ExitStack) -> None:
@@ -262,6 +302,7 @@ def _report(summary: Summary, pages: Iterable[str], *, json: bool) -> None:
     if summary.worst is not None:
         print_line(f"Worst: {summary.worst.update} (proposed: {summary.worst.level}): {summary.worst.why}")
     print_line(f"Status page: {summary.url}   (ready after {summary.seconds_to_ready} s; Ctrl-C stops)")
+    print_line(f"Agents reach it at {summary.agents}")
     if "/company" in pages:
         print_line(f"A made-up company of 20,000 machines lives into its campaign now: {summary.url}company")
         print_line("Turn its clock: forestall demo +1d")

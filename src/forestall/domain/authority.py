@@ -14,6 +14,8 @@ from forestall.domain.brakes import Wave, position_of, wait_of
 from forestall.domain.device import DeviceId
 from forestall.domain.order import CampaignId, Order, Verb
 from forestall.domain.policy import DAY, MINUTE
+from forestall.domain.product import ProductName
+from forestall.domain.recipe import Recipe
 from forestall.domain.remediation import RemediationId
 
 ORDER_LIVES = DAY
@@ -42,6 +44,10 @@ class Objection(StrEnum):
     """Waves that do not rise to everybody."""
     NOT_APPROVED = "not-approved"
     """No approval names this very update."""
+    ODD_RECIPE = "odd-recipe"
+    """A recipe that cannot be carried out, or that does not belong to this product."""
+    OTHER_PRODUCT = "other-product"
+    """This machine has no installer for it."""
     OTHER_CAMPAIGN = "other-campaign"
     """The paper is about another campaign than its name says."""
     OLD_REVISION = "old-revision"
@@ -60,6 +66,8 @@ class Approval:
     approved_at: datetime
     force_from: datetime
     pace: tuple[Wave, ...]
+    recipe: Recipe | None = None
+    """What is done, where there is no package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +148,7 @@ def bound(
         campaign=order.campaign,
         revision=order.revision,
         verb=Verb(order.verb),
+        product=ProductName(order.product),
         release=order.release,
         source=order.source,
         version=order.version,
@@ -148,6 +157,7 @@ def bound(
         expires_at=order.expires_at,
         level=order.level,
         texts=order.texts,
+        recipe=None if approval is None else approval.recipe,
     )
 
 

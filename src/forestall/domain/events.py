@@ -22,6 +22,8 @@ class EventKind(StrEnum):
     FEED_REFUSED = "feed_refused"
     TOKEN_MADE = "token_made"  # noqa: S105 - a kind of event, not a secret
     DEVICE_ENROLLED = "device_enrolled"
+    DEVICE_VOIDED = "device_voided"
+    """No certificate of it counts any more: revoked, or two machines had it."""
     RATED = "rated"
     CAMPAIGN_STARTED = "campaign_started"
     ENLISTED = "enlisted"

@@ -1,12 +1,13 @@
 """Remediations against an inventory: what is open on one machine, and how it stands to one update."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from forestall.domain.advisory import Advisory, ProductStatus
 from forestall.domain.evidence import Status
 from forestall.domain.inventory import Inventory, Package, PackageState
+from forestall.domain.product import key_of
 from forestall.domain.remediation import Remediation
 from forestall.domain.version import Order, compare_keys, dpkg_key
 
@@ -56,13 +57,15 @@ def open_updates(inventory: Inventory, advisories: Iterable[Advisory]) -> tuple[
         and product.source in installed
         and product.status is ProductStatus.FIXED
         and product.fixed is not None
-        for version in _affected_versions(installed[product.source], product.fixed)
+        for version in _affected_versions(installed[product.source], key_of(inventory.release, product.fixed))
     )
 
 
 def unreadable(inventory: Inventory) -> tuple[Package, ...]:
-    """List the packages of which nothing can be said because dpkg would not understand their version (A2)."""
-    return tuple(package for package in inventory.packages if dpkg_key(package.source_version) is None)
+    """List the packages of which nothing can be said because nobody would understand their version (A2)."""
+    return tuple(
+        package for package in inventory.packages if key_of(inventory.release, package.source_version) is None
+    )
 
 
 def remediations(advisories: Iterable[Advisory]) -> tuple[Remediation, ...]:
@@ -85,10 +88,8 @@ def remediations(advisories: Iterable[Advisory]) -> tuple[Remediation, ...]:
     )
 
 
-def status_of(
-    inventory: Inventory, remediation: Remediation, key: Callable[[str], bytes | None] = dpkg_key
-) -> tuple[Status, str]:
-    """Say how a machine stands to an update, with the reason; `key` puts versions in the order of its packages.
+def status_of(inventory: Inventory, remediation: Remediation) -> tuple[Status, str]:
+    """Say how a machine stands to an update of packages, with the reason; versions sort as their release's do.
 
     The worst binary package of the source decides: affected, then unknown, then fixed (A2).
     """
@@ -97,9 +98,10 @@ def status_of(
     packages = [package for package in inventory.packages if package.source == remediation.source]
     if not packages:
         return Status.NOT_AFFECTED, f"nothing of {remediation.source} is installed"
-    wanted = key(remediation.version)
+    wanted = key_of(remediation.release, remediation.version)
     verdicts = [
-        _judge(package, key(package.source_version), remediation.version, wanted) for package in packages
+        _judge(package, key_of(inventory.release, package.source_version), remediation.version, wanted)
+        for package in packages
     ]
     return min(verdicts, key=lambda verdict: _WORST_FIRST.index(verdict[0]))
 
@@ -160,10 +162,11 @@ def _versions_by_source(inventory: Inventory) -> Mapping[str, dict[str, bytes | 
         broken = package.state is PackageState.BROKEN
         known = sources[package.source]
         if broken or package.source_version not in known:
-            known[package.source_version] = b"" if broken else dpkg_key(package.source_version)
+            known[package.source_version] = (
+                b"" if broken else key_of(inventory.release, package.source_version)
+            )
     return sources
 
 
-def _affected_versions(installed: Mapping[str, bytes | None], fixed: str) -> list[str]:
-    wanted = dpkg_key(fixed)
+def _affected_versions(installed: Mapping[str, bytes | None], wanted: bytes | None) -> list[str]:
     return [version for version, key in installed.items() if compare_keys(key, wanted) is Order.LESS]

@@ -7,6 +7,9 @@ from enum import StrEnum
 from typing import NamedTuple, NewType
 
 from forestall.domain.evidence import Status
+from forestall.domain.product import ProductName
+from forestall.domain.recipe import Recipe
+from forestall.domain.remediation import RemediationId
 
 CampaignId = NewType("CampaignId", str)
 
@@ -20,11 +23,12 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One campaign's order to one machine: bring the packages of `source` to at least `version`."""
+    """One campaign's order to one machine: bring the packages of `source` to at least `version`, or do its recipe."""
 
     campaign: CampaignId
     revision: int
     verb: Verb
+    product: ProductName
     release: str
     source: str
     version: str
@@ -36,6 +40,12 @@ class Order:
     level: str
     texts: Mapping[str, str]
     """One sentence for the person at the machine, by language (`en`, `ja`)."""
+    recipe: Recipe | None = None
+
+    @property
+    def remediation(self) -> RemediationId:
+        """Name the update that it is about."""
+        return RemediationId(f"{self.release}/{self.source}/{self.version}")
 
 
 class Step(StrEnum):

@@ -63,6 +63,9 @@ _PENDING = Status.PENDING_RESTART
 _OURS = {"managed": True, "lost": False}
 """Has our agent, and the agent obeys."""
 
+UNHURRIED = frozenset({"sweep"})
+"""Rows whose intents wait behind all others of their action: nobody was warned, nobody waits (P6.2)."""
+
 # fmt: off
 RULES: tuple[Rule[Action | None], ...] = (
     # Nothing stays off the network without a live reason.

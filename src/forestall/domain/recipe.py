@@ -100,6 +100,11 @@ class SetKernel:
 Recipe = RunPayload | PutFile | SetKernel
 
 
+def payload_in(recipe: Recipe | None) -> Payload | None:
+    """Name the payload that a recipe needs."""
+    return None if recipe is None or isinstance(recipe, SetKernel) else recipe.payload
+
+
 class Answer(NamedTuple):
     """What one check found, and why."""
 

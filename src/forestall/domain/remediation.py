@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NewType
 
 from forestall.domain.advisory import AdvisoryId, VulnerabilityId
-from forestall.domain.version import dpkg_key
+from forestall.domain.product import ProductName, key_of, product_of
 
 RemediationId = NewType("RemediationId", str)
 """`<release>/<source>/<version>`, for example `bookworm/openssl/3.0.22-1~deb12u2`."""
@@ -19,9 +19,14 @@ def parts_of(remediation: RemediationId) -> tuple[str, str, str]:
     return release, source, version
 
 
+def by_recipe(remediation: RemediationId) -> bool:
+    """Say whether an update has no package: packages say nothing about it, and it concerns every machine (P1.4)."""
+    return product_of(parts_of(remediation)[0]) is ProductName.RECIPE
+
+
 @dataclass(frozen=True, slots=True)
 class Remediation:
-    """A package update: bring every binary package of `source` in `release` to at least `version`."""
+    """An update: bring every binary package of `source` in `release` to at least `version`, or do its recipe."""
 
     release: str
     source: str
@@ -42,7 +47,8 @@ def newest_of_each(remediations: Iterable[Remediation]) -> tuple[Remediation, ..
     for remediation in remediations:
         groups[remediation.release, remediation.source].append(remediation)
     return tuple(
-        _joined(sorted(group, key=lambda each: dpkg_key(each.version) or b"")) for group in groups.values()
+        _joined(sorted(group, key=lambda each: key_of(each.release, each.version) or b""))
+        for group in groups.values()
     )
 
 

@@ -15,6 +15,7 @@ from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.errors import InputError
 from forestall.domain.events import Entry, EventKind, JsonValue
 from forestall.domain.evidence import Evidence, Status, Witness
+from forestall.domain.identity import Void
 from forestall.domain.intent import Intent, intent_of
 from forestall.domain.order import CampaignId
 from forestall.domain.record import (
@@ -60,6 +61,9 @@ class Retold:
         default_factory=dict[DeviceId, tuple[Ring, str, datetime]]
     )
     """Where each machine was put last, by whom and when."""
+    voided: dict[DeviceId, tuple[Void, datetime]] = field(
+        default_factory=dict[DeviceId, tuple[Void, datetime]]
+    )
     decisions: list[Entry] = field(default_factory=list[Entry])
     """Ratings, requests and approvals."""
 
@@ -102,7 +106,9 @@ def _tell(story: Retold, entry: Entry) -> None:
         case EventKind.EXEMPTED:
             until = datetime.fromisoformat(str(body["until"]))
             story.changes[name][subject].append(partial(_after_exemption, until=until))
-        case EventKind.PROTECTED | EventKind.DEVICE_ENROLLED | EventKind.RING_CHANGED:
+        case (
+            EventKind.PROTECTED | EventKind.DEVICE_ENROLLED | EventKind.DEVICE_VOIDED | EventKind.RING_CHANGED
+        ):
             _tell_device(story, entry)
         case EventKind.INTENDED | EventKind.DONE | EventKind.REFUSED:
             _tell_intent(story, entry)
@@ -116,6 +122,8 @@ def _tell_device(story: Retold, entry: Entry) -> None:
         story.protected[device] = bool(body["protected"])
     elif entry.event.kind is EventKind.RING_CHANGED:
         story.rings[device] = (Ring(str(body["ring"])), entry.event.actor, entry.at)
+    elif entry.event.kind is EventKind.DEVICE_VOIDED:
+        story.voided[device] = Void(str(body["void"])), entry.at
     else:
         site = SiteId(str(body["site"]))
         story.devices[device] = Device(device, str(body["name"]), site, managed=True, seen_at=entry.at)

@@ -13,6 +13,7 @@ from forestall.feeds import (
     debian_uploads,
     epss,
     kev,
+    recipes,
 )
 from forestall.feeds.result import FeedResult
 
@@ -60,6 +61,7 @@ FEEDS = (
     ),
     Feed("debian-advisories", ("advisories*.jsonl*",), timedelta(hours=1), debian_advisories.parse),
     Feed("debian-uploads", ("*uploads*.jsonl*",), timedelta(hours=1), debian_uploads.parse),
+    Feed("recipes", ("*.recipe.json",), timedelta(hours=1), recipes.parse),
     Feed("cve5", ("cve5-records*.jsonl*",), timedelta(hours=6), cve5.parse),
     Feed(
         "kev",

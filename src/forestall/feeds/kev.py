@@ -28,7 +28,7 @@ def parse(data: bytes) -> FeedResult:
     """Read the catalogue; one that holds fewer entries than it counts was cut."""
     try:
         catalogue = msgspec.convert(read_json(decode(data)), _Catalogue)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:  # half of a surrogate pair as a key
         raise FeedError(f"this is no KEV catalogue: {error}") from None
     entries = catalogue.vulnerabilities
     if len(entries) != catalogue.count:

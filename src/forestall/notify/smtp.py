@@ -77,6 +77,10 @@ class Courier:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take leave of the server."""
         self._runner.run(self._leave())
         self._runner.close()
 

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import NamedTuple
 
 from forestall import protocol
@@ -11,62 +10,56 @@ from forestall.domain.brakes import force_at
 from forestall.domain.campaign import Campaign
 from forestall.domain.device import DeviceId
 from forestall.domain.evidence import Evidence, Status, Witness
+from forestall.domain.identity import HEARD, Certificate, Count, Recognition, Void
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
 from forestall.domain.ring import Ring
 from forestall.server.publishing import ordered
+from forestall.server.recognition import Speaker, recognise, void
 from forestall.server.rings import take_part
 from forestall.server.trying import tried
-from forestall.store import campaigns, devices, enrolment, evidence, inventories, ledger, records, rings
+from forestall.store import campaigns, devices, evidence, inventories, ledger, records, rings
 from forestall.store.database import Connection
 from forestall.store.devices import Contact
 from forestall.store.evidence import Attempts, Observation
 
 
 class Caller(NamedTuple):
-    """A machine as it says it is, and what it says."""
+    """A machine, by its certificate, and what it says."""
 
-    device: DeviceId
-    secret: str
+    certificate: Certificate
     message: protocol.CheckIn
 
 
-class Unheard(StrEnum):
-    """Why a caller was not listened to."""
-
-    STRANGER = "stranger"
-    """The credential is not ours."""
-    REPEATED = "repeated"
-    """The same machine speaks already in this transaction."""
-
-
-Reply = protocol.CheckInAnswer | Unheard
+Reply = protocol.CheckInAnswer | Recognition | None
+"""The answer; or why the machine is not heard; None where it speaks already in the same transaction."""
 
 
 def hear(
     con: Connection, callers: Sequence[Caller], now: datetime, policy: Policy, published: int
 ) -> list[Reply]:
-    """Hear callers whose credentials are good, and answer each, in their order.
+    """Hear callers whose certificates count, and answer each, in their order.
 
     What is then known is what it would be had they come one by one, by their ids. Of several callers that are one
     machine the first is heard: nobody makes a transaction long by talking a lot.
     """
-    good = enrolment.all_authentic(con, [(caller.device, caller.secret) for caller in callers])
-    messages: dict[DeviceId, protocol.CheckIn] = {}
-    replies: list[Unheard | None] = []
-    for caller, known in zip(callers, good, strict=True):
-        unheard = _unheard(caller, known, messages)
-        if unheard is None:
-            messages[caller.device] = caller.message
-        replies.append(unheard)
+    first: dict[DeviceId, Caller] = {}
+    for caller in callers:
+        first.setdefault(caller.certificate.device, caller)
+    speakers = [Speaker(caller.certificate, _count(caller.message)) for caller in first.values()]
+    verdicts = dict(zip(first, recognise(con, speakers, now), strict=True))
+    messages = {device: first[device].message for device, verdict in verdicts.items() if verdict in HEARD}
     answers = answer(con, messages, now, policy, published)
-    return [reply or answers[caller.device] for reply, caller in zip(replies, callers, strict=True)]
+    void(con, sorted(d for d, verdict in verdicts.items() if verdict is Recognition.CLONED), Void.CLONED, now)
+    replies: dict[DeviceId, Reply] = {**verdicts, **answers}
+    return [
+        replies[device] if first[device := caller.certificate.device] is caller else None
+        for caller in callers
+    ]
 
 
-def _unheard(caller: Caller, known: bool, heard: Mapping[DeviceId, object]) -> Unheard | None:
-    if not known:
-        return Unheard.STRANGER
-    return Unheard.REPEATED if caller.device in heard else None
+def _count(message: protocol.CheckIn) -> Count:
+    return Count(message.boot_id, message.sequence)
 
 
 def answer(

@@ -20,26 +20,33 @@ Effect = Callable[[Sequence[Intent], datetime], Sequence[Receipt]]
 
 Effects = Mapping[Action, Effect]
 
+AT_ONCE = defaultdict[Action, int](lambda: 1_000, {Action.LOOK: 200})
+"""How many are taken in one turn. Looks are slow: the next one in a hurry waits no longer than for these (P6.4)."""
+
 
 def apply_open(
     database: Database, effects: Effects, actor: str, now: datetime, policy: Policy, *, observing: str = ""
 ) -> int:
     """Carry out the intents that wait for one of these effects; returns how many were answered.
 
-    While `observing` says why, only harmless ones are: a restored backup's orders may have been carried out long ago.
+    Each action has its own transaction and its own share of a turn: a thousand that wait for one thing hold up no
+    other. While `observing` says why, only harmless ones are carried out: a restored backup's orders may have been
+    carried out long ago.
     """
+    allowed = (action for action in effects if action in HARMLESS or not observing)
+    return sum(_apply(database, action, effects[action], actor, now, policy) for action in allowed)
+
+
+def _apply(
+    database: Database, action: Action, effect: Effect, actor: str, now: datetime, policy: Policy
+) -> int:
     with database.begin() as con:
-        waiting = [each.intent for each in intents.open_intents(con, now, effects)]
-        if observing:
-            waiting = [intent for intent in waiting if intent.action in HARMLESS]
+        waiting = [each.intent for each in intents.open_intents(con, now, (action,), AT_ONCE[action])]
         answered = dropped(con, waiting, now, policy)
         gone = {id(intent) for intent, _ in answered}
-        by_action = defaultdict[Action, list[Intent]](list)
-        for intent in waiting:
-            if id(intent) not in gone:
-                by_action[intent.action].append(intent)
-        for action, wanted in by_action.items():
-            answered += zip(wanted, effects[action](wanted, now), strict=True)
+        wanted = [intent for intent in waiting if id(intent) not in gone]
+        if wanted:
+            answered += zip(wanted, effect(wanted, now), strict=True)
         intents.conclude(con, answered, actor, now)
     return len(answered)
 

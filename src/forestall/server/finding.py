@@ -19,6 +19,10 @@ KEPT_FOR = timedelta(days=30)
 """Older sightings are let go of: what was not seen for a month is not here."""
 
 
+_IS = "is "
+"""So begins the name of a machine that turned out to be another."""
+
+
 class Taken(NamedTuple):
     """What came of some sightings."""
 
@@ -45,10 +49,17 @@ def take_in(
         before = {device.id: device for device in devices.everything(con)}
         merged = merge(stored, known, (device.id for device in before.values() if device.managed))
         found = [_device(machine, before.get(machine.id), accounts or {}) for machine in merged.machines]
-        absorbed = [
-            _absorbed(before[joined.absorbed], joined) for joined in merged.log if joined.absorbed in before
+        named = [
+            replace(before[joined.absorbed], name=f"{_IS}{joined.kept}")
+            for joined in merged.log
+            if joined.absorbed in before
         ]
-        devices.save(con, [*found, *absorbed])
+        known_others = {device.id for device in (*found, *named)}
+        waiting = [
+            each for each in before.values() if each.name.startswith(_IS) and each.id not in known_others
+        ]
+        off = {device for _, device in records.off(con)}
+        devices.save(con, [*found, *_without_addresses([*named, *waiting], off)])
         sightings.assign(con, merged.taken)
         new = [device.id for device in found if device.id not in before]
         _enlist(con, new, now)
@@ -90,9 +101,12 @@ def _device(machine: Machine, before: Device | None, accounts: Mapping[str, Pers
     )
 
 
-def _absorbed(device: Device, joined: Joined) -> Device:
-    """Leave a machine that turned out to be another without addresses: nothing is done to it any more."""
-    return replace(device, name=f"is {joined.kept}", addresses=())
+def _without_addresses(absorbed: Iterable[Device], off: set[DeviceId]) -> list[Device]:
+    """Leave machines that turned out to be another without addresses: nothing is done to them any more.
+
+    One that is off the network keeps them until it was seen fixed and freed (P6.5).
+    """
+    return [device if device.id in off else replace(device, addresses=()) for device in absorbed]
 
 
 def _enlist(con: Connection, new: Iterable[DeviceId], now: datetime) -> None:

@@ -1,9 +1,8 @@
-"""The server's own loops: the clockwork, elected by lease, and the watch; a missed turn is made good by the next."""
+"""What the server does in turns: the clockwork, elected by lease, and the watch."""
 
 import secrets
 import socket
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -12,7 +11,7 @@ from typing import NamedTuple
 import structlog
 
 from forestall.clock import stopwatch
-from forestall.domain.errors import ForestallError, SignerError, StoreError
+from forestall.domain.errors import SignerError, StoreError
 from forestall.domain.policy import Policy
 from forestall.server.catalogue import pull_due
 from forestall.server.effects import Effects, apply_open
@@ -42,10 +41,7 @@ class Outside(NamedTuple):
 
 
 class Clockwork:
-    """Runs a pass every few seconds while this process holds the lease.
-
-    Wake-ups are hints: `wake` only makes the next turn come sooner.
-    """
+    """Decides and carries out while this process holds the lease."""
 
     def __init__(
         self,
@@ -54,7 +50,6 @@ class Clockwork:
         outside: Outside,
         watermark: Watermark,
         clock: Callable[[], datetime],
-        every_seconds: float,
     ) -> None:
         self._patrol_at: datetime | None = None
         self._database = database
@@ -62,32 +57,25 @@ class Clockwork:
         self._outside = outside
         self._watermark = watermark
         self._clock = clock
-        self._every_seconds = every_seconds
         self._unsigned = ""
         self._holder = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         self._lease: Lease | None = None
-        self._wake = threading.Event()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="clockwork", daemon=True)
-
-    def start(self) -> None:
-        """Start turning."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Finish the turn at hand, give the lease back, and end."""
-        self._stop.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def wake(self) -> None:
-        """Take the next turn now."""
-        self._wake.set()
 
     def turn(self) -> None:
-        """Take one turn: decide, carry out, and have the orders signed."""
-        now = self._clock()
+        """Take one turn: decide, carry out, and have the orders signed; after a fault the lease is asked for anew."""
+        try:
+            self._take_turn(self._clock())
+        except Exception:
+            self._lease = None
+            raise
+
+    def end(self) -> None:
+        """Give the lease back; without a database it runs out by itself."""
+        if self._lease is not None:
+            with suppress(StoreError), self._database.begin() as con:
+                lease.release(con, self._lease, self._clock())
+
+    def _take_turn(self, now: datetime) -> None:
         with self._database.begin() as con:
             held = self._lease
             if held is None or not lease.renew(con, held, now, LEASE_PERIOD):
@@ -130,64 +118,17 @@ class Clockwork:
         for refusal in (*done.silent, *done.strayed):
             _log.warning("patrol", why=str(refusal))
 
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.turn()
-            except ForestallError as error:
-                self._lease = None
-                _log.warning("turn failed", why=str(error))
-            except Exception:  # noqa: BLE001 - the clockwork must not stop for a fault in one turn
-                self._lease = None
-                _log.exception("turn failed by a fault of Forestall's own")
-            self._wake.wait(self._every_seconds)
-            self._wake.clear()
-        if self._lease is not None:
-            with (
-                suppress(StoreError),
-                self._database.begin() as con,
-            ):  # without it the lease runs out by itself
-                lease.release(con, self._lease, self._clock())
-
 
 class Watch:
     """Reads the configured sources when their time has come (P1.1); a slow or broken one holds up nothing else."""
 
-    def __init__(
-        self,
-        database: Database,
-        addresses: Sequence[str],
-        clock: Callable[[], datetime],
-        every_seconds: float = 60.0,
-    ) -> None:
+    def __init__(self, database: Database, addresses: Sequence[str], clock: Callable[[], datetime]) -> None:
         self._database = database
         self._addresses = addresses
         self._clock = clock
-        self._every_seconds = every_seconds
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-
-    def start(self) -> None:
-        """Start watching."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Read nothing more; a download under way is not waited for, and nothing of it is kept."""
-        self._stop.set()
 
     def turn(self) -> None:
         """Read what is due."""
         for report in pull_due(self._database, self._addresses, self._clock()):
             if report.trouble:
                 _log.warning("source not read", source=report.feed, why=report.trouble)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.turn()
-            except (ForestallError, OSError) as error:
-                if not self._stop.is_set():
-                    _log.warning("watch failed", why=str(error))
-            except Exception:  # noqa: BLE001 - the watch must not stop for a fault in one source
-                _log.exception("watch failed by a fault of Forestall's own")
-            self._stop.wait(self._every_seconds)

@@ -1,4 +1,4 @@
-"""What people decide about one machine: exempt it from a campaign for a while (A1), protect it from removal (A8)."""
+"""What people decide about one machine: exempt it for a while (A1), protect it from removal (A8), hear it no more."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -8,8 +8,10 @@ from forestall.domain.device import Device
 from forestall.domain.duration import format_duration
 from forestall.domain.errors import InputError
 from forestall.domain.events import Event, EventKind, JsonValue
+from forestall.domain.identity import Void
 from forestall.domain.order import CampaignId
 from forestall.server.approvals import Waiting, put
+from forestall.server.recognition import void
 from forestall.server.steps import locked, person, sentence
 from forestall.server.wiring import Installation
 from forestall.store import approvals, devices, ledger, records
@@ -109,6 +111,22 @@ def ask_unprotect(installation: Installation, machine: str, reason: str, by: str
             subject=device.id, reason=reason,
         )  # fmt: skip
         return put(con, request, now, installation.policy)
+
+
+def revoke(installation: Installation, machine: str, reason: str, by: str, now: datetime) -> Device:
+    """Hear a machine no more; one person suffices, because nothing else happens to it.
+
+    Raises:
+        InputError: there is no such machine, or it has no certificate that counts.
+    """
+    by, reason = person(by), sentence(reason, "why it is heard no more")
+    with installation.database.begin() as con:
+        device = _machine(con, machine)
+        if not void(con, [device.id], Void.REVOKED, now, by, reason):
+            raise InputError(
+                f"{device.name} has no certificate that counts: it was never enrolled, or is void already"
+            )
+    return device
 
 
 def _machine(con: Connection, name: str) -> Device:

@@ -14,7 +14,7 @@ from forestall.domain.level import Level
 from forestall.domain.order import CampaignId
 from forestall.domain.pack import rolls_up
 from forestall.domain.policy import DAY, Policy
-from forestall.domain.remediation import RemediationId, parts_of
+from forestall.domain.remediation import RemediationId, by_recipe, parts_of
 from forestall.domain.ring import RINGS
 from forestall.domain.story import told
 from forestall.server.steps import changed, locked, moved, not_restored, person, sentence
@@ -223,13 +223,17 @@ def _contain(con: Connection, pack: Campaign, by: str, now: datetime) -> None:
 
 
 def _enlist(con: Connection, campaign: Campaign, now: datetime) -> None:
-    """Take in every machine that lacks the update, and every unmanaged one of which nothing is known."""
+    """Take in every machine that lacks the update, and every unmanaged one of which nothing is known.
+
+    An update by a recipe concerns every machine: only its agent can tell whether it has it (P1.4).
+    """
     standing = inventories.standing_of(con, campaign.remediation)
     found = {
         device: status for device, status in standing.items() if status in {Status.AFFECTED, Status.UNKNOWN}
     }
+    everybody = by_recipe(campaign.remediation)
     for device in devices.everything(con):
-        if not device.managed and device.id not in standing:
+        if everybody or (not device.managed and device.id not in standing):
             found[device.id] = Status.UNKNOWN
     records.enlist(con, campaign.id, found, now)
 

@@ -35,14 +35,19 @@ SIMULATED: Effects = {
 
 
 def effects_of(installation: Installation) -> Effects:
-    """Connect what the settings name: probes where there is a scope, enforcement points where there are some.
+    """Connect what a turn of the clockwork does: enforcement points where the settings name some.
 
-    Mails are left to the post (`server.post`), which hands them over beside the clockwork.
+    What is slow goes on beside the clockwork: mails are left to the post (`server.post`), probes to `looks_of`.
     """
-    settings, database = installation.settings, installation.database
-    connected = {**SIMULATED, **installation.enforcement.effects(database)}
-    if settings.scope.areas:
-        connected[Action.LOOK] = make_look(database, settings.scope, installation.policy)
-    return {
-        action: effect for action, effect in connected.items() if not (settings.mail and action in MAILED)
-    }
+    settings = installation.settings
+    connected = {**SIMULATED, **installation.enforcement.effects(installation.database)}
+    beside = (MAILED if settings.mail else set()) | ({Action.LOOK} if settings.scope.areas else set())
+    return {action: effect for action, effect in connected.items() if action not in beside}
+
+
+def looks_of(installation: Installation) -> Effects:
+    """Connect probes, where there is a scope for them."""
+    scope = installation.settings.scope
+    if not scope.areas:
+        return {}
+    return {Action.LOOK: make_look(installation.database, scope, installation.policy)}

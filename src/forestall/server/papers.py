@@ -1,6 +1,8 @@
 """What offline keys are asked to sign, put together from what the server knows, and taken back (A10)."""
 
+import contextlib
 import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,15 +11,20 @@ from forestall.domain.brakes import pace_of
 from forestall.domain.duration import parse_duration
 from forestall.domain.errors import InputError
 from forestall.domain.events import Event, EventKind
+from forestall.domain.product import ANY, product_of
+from forestall.domain.recipe import Payload, payload_in
 from forestall.domain.remediation import RemediationId, parts_of
 from forestall.server.operators import find_update
 from forestall.server.trust_place import trust_place
 from forestall.server.wiring import Installation
 from forestall.store import devices, ledger
 from forestall.trust.channel import Adopt, ask
-from forestall.trust.documents import PRODUCT, ImminentDocument, RemediationDocument, wave_messages
+from forestall.trust.documents import ImminentDocument, RemediationDocument, remediation_of, wave_messages
 from forestall.trust.keys import Keys
 from forestall.trust.papers import SHAPES
+from forestall.trust.payloads import payload_of
+from forestall.trust.recipe import RecipeMessage, read_recipe_file, recipe_of
+from forestall.trust.repository import Repository
 from forestall.trust.roles import imminent_path, remediation_path
 from forestall.trust.signer import Published
 from forestall.trust.travel import Asked, Folder
@@ -34,28 +41,38 @@ class Wanted:
     reason: str = ""
     take_back: tuple[str, ...] = ()
     renew: bool = False
+    recipes: tuple[Path, ...] = ()
+    """Recipe files of approved updates that have no package."""
+    payloads: tuple[Path, ...] = ()
+    """The files that these recipes name by their hashes."""
 
 
 def pack_papers(installation: Installation, folder: Path, wanted: Wanted, now: datetime) -> list[Asked]:
     """Fill a travelling folder.
 
     Raises:
-        InputError: an update that is not known, no reason for an imminent threat, a folder that is not empty.
+        InputError: an update that is not known, no reason for an imminent threat, a folder that is not empty, a
+            recipe or a payload that is missing or is none.
     """
     if wanted.imminent and not wanted.reason.strip():
         raise InputError("Say why the threat is imminent: --reason (it is signed and shown)")
+    recipes = _recipes(wanted.recipes)
     papers: list[RemediationDocument | ImminentDocument] = [
-        *(_approval(installation, name, wanted.voluntary, now) for name in wanted.approve),
+        *(_approval(installation, name, wanted.voluntary, recipes, now) for name in wanted.approve),
         *(_declaration(installation, name, wanted.reason, now) for name in wanted.imminent),
     ]
+    for update in recipes.keys() - {remediation_of(paper) for paper in papers}:
+        raise InputError(f"{update} has a recipe file, but is not among the updates to approve")
+    repository = trust_place(installation.settings.directory).repository
+    _check_payloads(recipes.values(), wanted.payloads, repository)
     gone = [
         path(RemediationId(name)) for name in wanted.take_back for path in (remediation_path, imminent_path)
     ]
     travelling = Folder(folder)
-    travelling.pack(trust_place(installation.settings.directory).repository)
+    travelling.pack(repository)
     for role in SHAPES if wanted.renew else ():
         travelling.renew(role, now)
-    travelling.propose(papers, gone, now)
+    travelling.propose(papers, gone, now, wanted.payloads)
     asked = travelling.asked()
     if not asked:
         raise InputError("Nothing is to be signed: everything named is in force as it is")
@@ -71,7 +88,11 @@ def take_papers(installation: Installation, folder: Path, by: str, now: datetime
     """
     travelling = Folder(folder)
     asked = travelling.asked()
-    published = ask(trust_place(installation.settings.directory).socket, Adopt(*travelling.contents()))
+    payloads = travelling.payloads()
+    request = Adopt(*travelling.contents(), tuple(payload.sha256 for payload in payloads))
+    with contextlib.ExitStack() as opened:
+        files = [opened.enter_context(path.open("rb")) for path in payloads.values()]
+        published = ask(trust_place(installation.settings.directory).socket, request, files)
     events = [
         Event(EventKind.APPROVED, by, each.role, paragraph="A10", body={"changes": list(each.changes)})
         for each in asked
@@ -81,27 +102,68 @@ def take_papers(installation: Installation, folder: Path, by: str, now: datetime
     return published
 
 
-def approve_here(
-    installation: Installation, name: str, voluntary: str, keys: Keys, by: str, now: datetime
-) -> Published:
-    """Approve an update with keys that are at hand."""
+def approve_here(installation: Installation, wanted: Wanted, keys: Keys, by: str, now: datetime) -> Published:
+    """Have signed with keys that are at hand what a person wants signed."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "papers"
-        pack_papers(installation, folder, Wanted(approve=(name,), voluntary=voluntary), now)
+        pack_papers(installation, folder, wanted, now)
         Folder(folder).sign(keys)
         return take_papers(installation, folder, by, now)
 
 
-def _approval(installation: Installation, name: str, voluntary: str, now: datetime) -> RemediationDocument:
+def _recipes(files: Iterable[Path]) -> dict[RemediationId, RecipeMessage]:
+    """Read recipe files, by their updates."""
+    found: dict[RemediationId, RecipeMessage] = {}
+    for path in files:
+        try:
+            read = read_recipe_file(path.read_bytes())
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from None
+        if isinstance(read, str):
+            raise InputError(f"{path}: {read}")
+        found[read.update] = read.recipe
+    return found
+
+
+def _check_payloads(recipes: Iterable[RecipeMessage], files: Iterable[Path], repository: Repository) -> None:
+    """Make sure that every payload is there or given, and none is given that no recipe names."""
+    made = (recipe_of(each) for each in recipes)
+    needed = {p for each in made if not isinstance(each, str) and (p := payload_in(each)) is not None}
+    given: dict[Payload, Path] = {}
+    for path in files:
+        try:
+            given[payload_of(path)] = path
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror}") from None
+    for payload, path in given.items():
+        if payload not in needed:
+            raise InputError(
+                f"{path}: no recipe names this payload: its SHA-256 is {payload.sha256}, its length {payload.length}"
+            )
+    for payload in needed - given.keys():
+        if not repository.has(payload):
+            raise InputError(f"A recipe names the payload {payload.sha256}: give its file with --payload")
+
+
+def _approval(
+    installation: Installation,
+    name: str,
+    voluntary: str,
+    recipes: Mapping[RemediationId, RecipeMessage],
+    now: datetime,
+) -> RemediationDocument:
     policy = installation.policy
     row = find_update(installation.database, name)
     release, source, version = parts_of(row.remediation)
+    recipe = recipes.get(row.remediation)
+    if release == ANY and recipe is None:
+        raise InputError(f"{row.remediation} has no package: give its recipe file with --recipe")
     period = parse_duration(voluntary) if voluntary else policy.voluntary_period
     with installation.database.begin() as con:
         fleet = devices.count(con)
     now = now.replace(microsecond=0)
     return RemediationDocument(
-        product=PRODUCT,
+        product=product_of(release),
         release=release,
         source=source,
         version=version,
@@ -109,6 +171,7 @@ def _approval(installation: Installation, name: str, voluntary: str, now: dateti
         force_from=now + period,
         pace=wave_messages(pace_of(policy, fleet, imminent=False)),
         advisories=tuple(row.advisories[:1_000]),
+        recipe=recipe,
     )
 
 
@@ -119,4 +182,4 @@ def _declaration(installation: Installation, name: str, reason: str, now: dateti
         fleet = devices.count(con)
     now = now.replace(microsecond=0)
     pace = wave_messages(pace_of(installation.policy, fleet, imminent=True))
-    return ImminentDocument(PRODUCT, release, source, version, now, now, pace, reason)
+    return ImminentDocument(product_of(release), release, source, version, now, now, pace, reason)

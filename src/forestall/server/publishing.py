@@ -10,12 +10,13 @@ from forestall.domain.campaign import Campaign, deadline_of
 from forestall.domain.events import Event, EventKind
 from forestall.domain.order import Verb
 from forestall.domain.policy import Policy
+from forestall.domain.product import product_of
 from forestall.domain.remediation import parts_of
 from forestall.server.order_text import order_text
 from forestall.store import campaigns, devices, ledger
 from forestall.store.database import Database
 from forestall.trust.channel import Publish, ask
-from forestall.trust.documents import PRODUCT, OrderDocument, wave_messages
+from forestall.trust.documents import OrderDocument, wave_messages
 from forestall.trust.signer import Refused
 
 
@@ -68,7 +69,7 @@ def order_document(campaign: Campaign, fleet: int, now: datetime, policy: Policy
         campaign=campaign.id,
         revision=campaign.revision,
         verb=Verb.UPGRADE,
-        product=PRODUCT,
+        product=product_of(release),
         release=release,
         source=source,
         version=version,

@@ -14,7 +14,17 @@ from forestall.domain.order import CampaignId
 from forestall.domain.remediation import RemediationId
 from forestall.domain.replay import Retold, replayed, retell
 from forestall.domain.ring import Ring
-from forestall.store import approvals, campaigns, devices, intents, ledger, ratings, records, rings
+from forestall.store import (
+    approvals,
+    campaigns,
+    devices,
+    identities,
+    intents,
+    ledger,
+    ratings,
+    records,
+    rings,
+)
 from forestall.store.database import Connection
 from forestall.store.ledger import Restored
 from forestall.store.ratings import Rating, ThreeEs
@@ -28,7 +38,7 @@ class Replay:
     intents: int
     """That the backup did not know."""
     machines: int
-    """Enrolled since the backup: known again, but to be enrolled anew, because secrets are in no ledger."""
+    """Enrolled since the backup: known again, by whatever certificate they have of ours."""
 
 
 def restored_backup(con: Connection) -> Restored:
@@ -88,6 +98,7 @@ def _bring_back(con: Connection, story: Retold, since: datetime) -> int:
 def _bring_back_devices(con: Connection, story: Retold) -> None:
     known = devices.sites_of(con, story.devices)
     devices.save(con, (device for name, device in story.devices.items() if name not in known))
+    identities.add(con, dict.fromkeys(story.devices, 0))
     for device, protected in story.protected.items():
         devices.protect(con, device, protected)
     for device, (ring, by, since) in story.rings.items():
@@ -95,6 +106,8 @@ def _bring_back_devices(con: Connection, story: Retold) -> None:
             rings.take_off(con, [device])
         else:
             rings.put(con, ring, [device], by, since)
+    for device, (void, at) in story.voided.items():
+        identities.avoid(con, [device], void, at)
 
 
 def _removals(con: Connection, story: Retold) -> dict[CampaignId, int]:

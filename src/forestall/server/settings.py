@@ -1,6 +1,7 @@
 """Where this server lives and what it reads: one directory, one optional file, every line of it optional."""
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_network
@@ -20,6 +21,20 @@ from forestall.server.toml_file import line_of, read_toml
 FILE = "forestall.toml"
 EMBEDDED = "embedded"
 DEFAULT_BIND = "127.0.0.1:8470"
+_HERE = ("localhost", "127.0.0.1", "::1")
+
+
+class Agents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where agents reach the server, always over TLS."""
+
+    bind: str = "127.0.0.1:8471"
+    names: tuple[str, ...] = ()
+    """Host names and addresses by which they know it; none: what it listens on, or this machine's name."""
+
+    def known_as(self, host: str) -> tuple[str, ...]:
+        """List what the server's certificate names where it listens on `host`; the first is the one to tell people."""
+        own = socket.gethostname() if host in {"0.0.0.0", "::"} else host  # noqa: S104 - asked, not listened on
+        return tuple(dict.fromkeys((*(self.names or (own,)), *_HERE)))
 
 
 class _Server(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,6 +58,7 @@ class _Area(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
+    agents: Agents = msgspec.field(default_factory=Agents)
     server: _Server = msgspec.field(default_factory=_Server)
     database: _Database = msgspec.field(default_factory=_Database)
     feeds: _Feeds = msgspec.field(default_factory=_Feeds)
@@ -59,6 +75,7 @@ class Settings:
 
     directory: Path
     bind: str = DEFAULT_BIND
+    agents: Agents = field(default_factory=Agents)
     database_url: str = EMBEDDED
     database_user: str | None = None
     """The system user that runs the embedded database where root starts it; None picks by itself."""
@@ -71,6 +88,11 @@ class Settings:
     room: RoomTable = field(default_factory=RoomTable)
     scope: Scope = field(default_factory=Scope)
     """Where probes may go; by default nowhere."""
+
+    @property
+    def device_ca(self) -> Path:
+        """The folder of the authority that signs machines' certificates."""
+        return self.directory / "device-ca"
 
     def accounts(self) -> Mapping[str, Person]:
         """Read who uses which account; nobody where no mail server is connected: nobody could be written to.
@@ -107,13 +129,15 @@ def load_settings(directory: Path | None = None) -> Settings:
     policy = directory / found.policy if found.policy else None
     if policy is not None and not policy.exists():
         raise _refused(path, "policy", f"there is no policy file {policy}; correct or remove this line")
-    try:
-        split_bind(found.server.bind)
-    except InputError as error:
-        raise _refused(path, "bind", str(error)) from None
+    for bind in (found.server.bind, found.agents.bind):
+        try:
+            split_bind(bind)
+        except InputError as error:
+            raise _refused(path, "bind", str(error)) from None
     return Settings(
         directory=directory,
         bind=found.server.bind,
+        agents=found.agents,
         database_url=found.database.url,
         database_user=found.database.user,
         feeds=tuple(found.feeds.addresses),

@@ -3,16 +3,16 @@
 import secrets
 import socket
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
 from forestall.domain.address import Address
-from forestall.domain.errors import ForestallError, InputError
+from forestall.domain.errors import InputError, StoreError
 from forestall.domain.notice import Person
 from forestall.domain.policy import Policy
 from forestall.domain.scope import Scope
@@ -26,6 +26,8 @@ LEASE = "sweep"
 PORTS = (22, 445)
 """What most machines answer on, if only by refusing; the second is tried where the first got no answer."""
 LOOK_EVERY_SECONDS = 60.0
+AGAIN_AFTER = timedelta(minutes=15)
+"""After a sweep that failed."""
 _log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
 
 
@@ -65,10 +67,10 @@ def sweep_scope(
 
 
 class Sweeper:
-    """Sweeps when it is due while this process lives.
+    """Sweeps when it is due by whichever process asks first.
 
-    The lease that is taken for a sweep is never given back: its end is when the next one is due, for all processes
-    and after a restart, too.
+    The lease that is taken for a sweep is not given back: its end is when the next one is due, for all processes
+    and after a restart, too. Only one that failed is soon due again.
     """
 
     def __init__(
@@ -84,27 +86,21 @@ class Sweeper:
         self._policy = policy
         self._clock = clock
         self._read_accounts = accounts
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
-
-    def start(self) -> None:
-        """Start looking whether a sweep is due."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Finish the sweep at hand, and end."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def turn(self) -> Sweeping | None:
         """Sweep if it is due; None where it is not."""
         now = self._clock()
         holder = f"{socket.gethostname()}-{secrets.token_hex(4)}"
         with self._database.begin() as con:
-            if lease.acquire(con, LEASE, holder, now, self._policy.sweep_every) is None:
-                return None
-        return sweep_scope(self._database, self._scope, PORTS, "sweep", now, self._accounts())
+            due = lease.acquire(con, LEASE, holder, now, self._policy.sweep_every)
+        if due is None:
+            return None
+        try:
+            return sweep_scope(self._database, self._scope, PORTS, "sweep", now, self._accounts())
+        except Exception:
+            with suppress(StoreError), self._database.begin() as con:
+                lease.release(con, due, now + AGAIN_AFTER)
+            raise
 
     def _accounts(self) -> Mapping[str, Person]:
         """Read who uses which account; where that cannot be read, machines keep the owners they have."""
@@ -113,13 +109,3 @@ class Sweeper:
         except InputError as error:
             _log.warning("no owners found", why=str(error))
             return {}
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self.turn()
-            except ForestallError as error:
-                _log.warning("sweep failed", why=str(error))
-            except Exception:  # noqa: BLE001 - a fault in one sweep must not end all others
-                _log.exception("sweep failed by a fault of Forestall's own")
-            self._stop.wait(LOOK_EVERY_SECONDS)

@@ -8,9 +8,9 @@ from forestall.domain.device import DeviceId
 from forestall.domain.level import Level
 from forestall.domain.matching import remediations
 from forestall.domain.rating import Proposal, worst_first
-from forestall.domain.remediation import RemediationId, newest_of_each
+from forestall.domain.remediation import RemediationId, by_recipe, newest_of_each
 from forestall.server.catalogue import catalogue
-from forestall.store import inventories, ratings
+from forestall.store import devices, inventories, ratings
 from forestall.store.database import Database
 
 
@@ -43,6 +43,9 @@ def triage(
     updates = remediations(found.advisories)
     with database.begin() as con:
         affected = inventories.affected_counts(con, updates, device)
+        # Whether a machine has what a recipe does is known once its agent was told the recipe.
+        managed = 1 if device else devices.count(con)
+        affected |= {each.id: managed for each in updates if by_recipe(each.id)}
         rated = {rating.remediation: rating.level for rating in ratings.newest(con)}
     wanted = updates if everything else newest_of_each(each for each in updates if affected.get(each.id))
     return [

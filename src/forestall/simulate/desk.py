@@ -11,6 +11,7 @@ from forestall.domain.evidence import CLEAN, Evidence, Witness
 from forestall.domain.intent import concluded
 from forestall.domain.order import CampaignId, Order, Verb
 from forestall.domain.policy import MINUTE
+from forestall.domain.product import ProductName
 from forestall.domain.record import Outcome, Receipt, Record, after_attempts
 from forestall.simulate.machine import Answer, Handed, Report
 from forestall.simulate.memory import IntentKey, Key, Memory
@@ -76,7 +77,8 @@ class Desk:
             if not case.forced or self.server.core.guard(Action.INSTALL, case) is not None:
                 start = max(start, now + 5 * MINUTE)
         order = Order(
-            campaign.id, campaign.revision, Verb.RECALL if moment.withdrawn else Verb.UPGRADE, "", "", "",
+            campaign.id, campaign.revision, Verb.RECALL if moment.withdrawn else Verb.UPGRADE,
+            ProductName.DEBIAN, "", "", "",
             offered_at=campaign.distributed_at, force_at=start, expires_at=now + policy.order_valid_for,
             level=campaign.level, texts={},
         )  # fmt: skip

@@ -16,7 +16,7 @@ from forestall.domain.advisory import (
     Vulnerability,
     VulnerabilityId,
 )
-from forestall.domain.version import dpkg_key
+from forestall.domain.product import key_of
 from forestall.store.bulk import copy_in
 from forestall.store.tables import advisory, product, vulnerability
 
@@ -94,7 +94,7 @@ def _advisory_row(feed: str, each: Advisory) -> tuple[object, ...]:
 def _product_rows(feed: str, catalogue: Catalogue) -> Iterator[tuple[object, ...]]:
     for each in catalogue.advisories:
         for position, line in enumerate(each.products):
-            key = dpkg_key(line.fixed) if line.fixed is not None else None
+            key = key_of(line.release, line.fixed) if line.fixed is not None else None
             yield feed, each.id, position, line.release, line.source, line.status, line.fixed, key
 
 

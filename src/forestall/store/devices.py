@@ -19,7 +19,7 @@ _KNOWN = [table.c[name] for name in _FIELDS]
 _HEARD = """
 UPDATE device AS d SET
     seen_at = greatest(d.seen_at, said.at), heard_at = greatest(d.heard_at, said.at),
-    agent_version = said.agent_version, boot_id = said.boot_id, sequence = said.sequence
+    agent_version = said.agent_version, boot_id = said.boot_id, sequence = greatest(d.sequence, said.sequence)
 FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::bigint[])
      AS said (device, at, agent_version, boot_id, sequence)
 WHERE d.id = said.device

@@ -1,17 +1,15 @@
-"""How a machine becomes managed: a token that somebody made, then a secret of its own; only hashes are kept."""
+"""Tokens, with which a machine becomes managed: made by somebody, counted, bound to a site; only hashes are kept."""
 
-import hmac
 import secrets
-from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, update
 from sqlalchemy.dialects.postgresql import insert
 
 from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.store import devices
-from forestall.store.tables import device_secret, enrolment_token
+from forestall.store.tables import enrolment_token
 
 
 def make_token(
@@ -32,8 +30,8 @@ def make_token(
     return token
 
 
-def enrol(con: Connection, token: str, name: str, now: datetime) -> tuple[Device, str] | None:
-    """Spend one use of a token on a new managed machine and give it a secret; None where the token is void."""
+def enrol(con: Connection, token: str, name: str, now: datetime) -> Device | None:
+    """Spend one use of a token on a new managed machine; None where the token is void."""
     spent = (
         update(enrolment_token)
         .where(
@@ -49,39 +47,9 @@ def enrol(con: Connection, token: str, name: str, now: datetime) -> tuple[Device
         return None
     device = Device(DeviceId(f"m-{secrets.token_hex(8)}"), name, SiteId(site), managed=True, seen_at=now)
     devices.save(con, [device])
-    return device, renew_secret(con, device.id, now)
+    return device
 
 
-def renew_secret(con: Connection, device: DeviceId, now: datetime) -> str:
-    """Give a machine a new secret; the old one is void at once."""
-    secret = secrets.token_urlsafe(32)
-    values = {"sha256": _digest(secret), "made_at": now}
-    statement = insert(device_secret).values(device=device, **values)
-    con.execute(statement.on_conflict_do_update(index_elements=[device_secret.c.device], set_=values))
-    return secret
-
-
-def revoke(con: Connection, device: DeviceId) -> None:
-    """Void a machine's secret."""
-    con.execute(delete(device_secret).where(device_secret.c.device == device))
-
-
-def authentic(con: Connection, device: DeviceId, secret: str) -> bool:
-    """Say whether a secret is the machine's own."""
-    return all_authentic(con, [(device, secret)])[0]
-
-
-def all_authentic(con: Connection, claims: Sequence[tuple[DeviceId, str]]) -> list[bool]:
-    """Say of each claim, in their order, whether the secret is the machine's own; one query."""
-    named = device_secret.c.device == func.any([device for device, _ in claims])
-    kept = {row.device: row.sha256 for row in con.execute(select(device_secret).where(named))}
-    # Compared with something even where nothing is kept: the time taken does not tell which ids exist.
-    return [
-        hmac.compare_digest(kept.get(device, bytes(32)), _digest(secret)) and device in kept
-        for device, secret in claims
-    ]
-
-
-def _digest(secret: str) -> bytes:
-    # Long random secrets need no slow hash.
-    return sha256(secret.encode(errors="replace")).digest()
+def _digest(token: str) -> bytes:
+    # Long random tokens need no slow hash.
+    return sha256(token.encode(errors="replace")).digest()

@@ -17,6 +17,7 @@ from forestall.domain.errors import StoreError
 from forestall.domain.events import Event, EventKind
 from forestall.domain.intent import Intent, concluded, intended
 from forestall.domain.order import CampaignId
+from forestall.domain.plan import UNHURRIED
 from forestall.domain.policy import HOUR, MINUTE
 from forestall.domain.record import INTENT_MARKS, Outcome, Receipt, Record, after_receipt
 from forestall.store import devices, ledger, records, rings
@@ -61,13 +62,7 @@ def order(con: Connection, lease: Lease, intents: Sequence[Intent], now: datetim
     if not holds(con, lease):
         raise LeaseLostError(f"{lease.holder} no longer holds {lease.name}: another scheduler took over.")
     new = _put(con, intents, now)
-    by_mark = defaultdict[tuple[CampaignId, str], list[DeviceId]](list)
-    for intent in new:
-        if column := INTENT_MARKS.get(intent.action):
-            by_mark[intent.campaign, column].append(intent.device)
-    for (campaign, column), marked in by_mark.items():
-        records.mark(con, campaign, column, marked, now)
-    ledger.append(con, [intended(intent, lease.holder) for intent in new], now)
+    ledger.append(con, [intended(intent, lease.holder) for intent in new], now, partial(_mark, con, new, now))
     return new
 
 
@@ -108,7 +103,7 @@ def held(con: Connection, campaign: CampaignId) -> list[tuple[Held, datetime]]:
 def open_intents(
     con: Connection, now: datetime, actions: Iterable[Action] = tuple(Action), limit: int = 1_000
 ) -> list[Open]:
-    """Take intents whose effect is due, oldest first; another worker's are passed over."""
+    """Take intents whose effect is due, those in a hurry first, then the oldest; another worker's are passed over."""
     statement = (
         select(table)
         .where(
@@ -116,7 +111,7 @@ def open_intents(
             table.c.action.in_(list(actions)),
             func.coalesce(table.c.retry_at, now) <= now,
         )
-        .order_by(table.c.ordered_at, table.c.device)
+        .order_by(table.c.rule.in_(UNHURRIED), table.c.ordered_at, table.c.device)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
@@ -187,6 +182,15 @@ def _put(con: Connection, intents: Sequence[Intent], now: datetime) -> list[Inte
         intents = unordered(con, intents)
         copy_in(con, table, _COLUMNS, (_row(intent, now) for intent in intents))
     return list(intents)
+
+
+def _mark(con: Connection, new: Sequence[Intent], now: datetime) -> None:
+    by_mark = defaultdict[tuple[CampaignId, str], list[DeviceId]](list)
+    for intent in new:
+        if column := INTENT_MARKS.get(intent.action):
+            by_mark[intent.campaign, column].append(intent.device)
+    for (campaign, column), marked in by_mark.items():
+        records.mark(con, campaign, column, marked, now)
 
 
 def _known(con: Connection, intents: Sequence[Intent]) -> set[tuple[object, ...]]:

@@ -16,8 +16,8 @@ from sqlalchemy.dialects.postgresql import insert
 from forestall.domain.device import DeviceId
 from forestall.domain.evidence import Status
 from forestall.domain.inventory import Inventory, Package, PackageState
+from forestall.domain.product import ANY, key_of
 from forestall.domain.remediation import Remediation, RemediationId, parts_of
-from forestall.domain.version import dpkg_key
 from forestall.store.bulk import staged
 from forestall.store.tables import device_inventory, inventory, package_version
 
@@ -115,7 +115,7 @@ def _version_ids(con: Connection, found: Inventory) -> dict[tuple[str, str], int
     """Number each source version of an inventory; new ones get a number and a sort key."""
     distinct = sorted({(package.source, package.source_version) for package in found.packages})
     like = [package_version.c[name] for name in ("release", "source", "version", "key")]
-    rows = ((found.release, source, version, dpkg_key(version)) for source, version in distinct)
+    rows = ((found.release, source, version, key_of(found.release, version)) for source, version in distinct)
     with staged(con, like, rows) as stage:
         names = [column.name for column in like]
         con.execute(insert(package_version).from_select(names, select(stage)).on_conflict_do_nothing())
@@ -163,13 +163,18 @@ def affected_counts(
 def standing_of(
     con: Connection, remediation: RemediationId, devices: Iterable[DeviceId] | None = None
 ) -> dict[DeviceId, Status]:
-    """Say how each machine with an inventory stands to an update, or each of some machines."""
+    """Say how each machine with an inventory stands to an update, or each of some machines.
+
+    Of recipes inventories say nothing.
+    """
     release, source, version = parts_of(remediation)
+    if release == ANY:
+        return {}
     wanted = {"devices": None if devices is None else list(devices)}
-    with staged(con, _STAGE, [(remediation, release, source, dpkg_key(version))]):
+    with staged(con, _STAGE, [(remediation, release, source, key_of(release, version))]):
         return {DeviceId(device): Status(status) for device, status in con.execute(_BY_DEVICE, wanted)}
 
 
 def _stage_rows(remediations: Iterable[Remediation]) -> Iterable[Sequence[object]]:
     for each in remediations:
-        yield each.id, each.release, each.source, dpkg_key(each.version)
+        yield each.id, each.release, each.source, key_of(each.release, each.version)

@@ -44,9 +44,9 @@ def renew(con: Connection, lease: Lease, now: datetime, period: timedelta) -> bo
     return con.execute(statement).rowcount == 1
 
 
-def release(con: Connection, lease: Lease, now: datetime) -> None:
-    """Give a lease back before its end."""
-    con.execute(update(table).where(*_same(lease)).values(until=now))
+def release(con: Connection, lease: Lease, at: datetime) -> None:
+    """Give a lease back at an instant before its end."""
+    con.execute(update(table).where(*_same(lease)).values(until=at))
 
 
 def holds(con: Connection, lease: Lease) -> bool:

@@ -3,12 +3,13 @@
 One exception: a restored database takes back the entries that its copy outside still has (`adopt`).
 """
 
-import json
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import msgspec
 from sqlalchemy import Connection, Row, delete, select, text
 
 from forestall.domain.errors import StoreError
@@ -16,6 +17,7 @@ from forestall.domain.events import EMPTY, Entry, Event, EventKind, Head, JsonVa
 from forestall.store.bulk import copy_in
 from forestall.store.tables import ledger
 
+_JSON = msgspec.json.Encoder()
 _LOCK = 0x4C454447  # any fixed number; "LEDG"
 _COLUMNS = tuple(column.name for column in ledger.columns)
 SUBJECT = "ledger"
@@ -43,8 +45,10 @@ class Restored(NamedTuple):
     """The newest entry that tells of a restore."""
 
 
-def append(con: Connection, events: Iterable[Event], now: datetime) -> Head:
-    """Put events behind the newest entry and return the new head.
+def append(
+    con: Connection, events: Iterable[Event], now: datetime, meanwhile: Callable[[], None] = lambda: None
+) -> Head:
+    """Put events behind the newest entry and return the new head; `meanwhile` is done while they are hashed.
 
     The chain stays locked until the transaction ends: write the rest of it before.
     """
@@ -53,7 +57,10 @@ def append(con: Connection, events: Iterable[Event], now: datetime) -> Head:
         return head(con)
     con.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     last = head(con)
-    entries = chain(new, now.astimezone(UTC), last.sequence, last.hash)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        chained = beside.submit(chain, new, now.astimezone(UTC), last.sequence, last.hash)
+        meanwhile()
+        entries = chained.result()
     copy_in(con, ledger, _COLUMNS, (_row(entry) for entry in entries))
     return Head(entries[-1].sequence, entries[-1].hash)
 
@@ -134,7 +141,7 @@ def _row(entry: Entry) -> tuple[object, ...]:
     event = entry.event
     return (
         entry.sequence, entry.at, event.kind, event.actor, event.subject, event.campaign, event.rule,
-        event.paragraph, None if event.body is None else json.dumps(event.body), entry.previous, entry.hash,
+        event.paragraph, None if event.body is None else _JSON.encode(event.body).decode(), entry.previous, entry.hash,
     )  # fmt: skip
 
 

@@ -167,13 +167,15 @@ device = Table(
     Index(None, "addresses", postgresql_using="gin"),
 )
 
-device_secret = Table(
-    "device_secret",
+device_identity = Table(
+    "device_identity",
     metadata,
     Column("device", ForeignKey("device.id", ondelete="CASCADE"), primary_key=True),
-    _must("sha256", LargeBinary),
-    _must("made_at", MOMENT),
+    _must("serial"),
+    Column("void", Text),
+    _moment("void_at"),
 )
+"""Of each enrolled machine the serial number of the newest certificate that has spoken, 32 hexadecimal digits."""
 
 package_version = Table(
     "package_version",

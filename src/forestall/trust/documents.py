@@ -6,22 +6,18 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from forestall.domain.authority import Approval, Imminence, Restart, SignedOrder
+from forestall.domain.authority import Approval, Imminence, Objection, Restart, SignedOrder
 from forestall.domain.brakes import Wave
 from forestall.domain.order import CampaignId
+from forestall.domain.product import ProductName, is_update
 from forestall.domain.remediation import RemediationId
-from forestall.domain.version import dpkg_key
 from forestall.protocol import Count, Instant, Text, Word, in_this_age
+from forestall.trust.recipe import RecipeMessage, recipe_of
 
-PRODUCT = "debian"
-"""Whose packages an update is made of; other products get their own readers."""
 MOST_BYTES = 64 * 1024
 """No paper is longer."""
 
 _CAMPAIGN = re.compile(r"[a-z0-9][a-z0-9+._-]{0,127}")
-_SOURCE = re.compile(r"[a-z0-9][a-z0-9+.-]{1,127}")
-_RELEASE = re.compile(r"[a-z][a-z0-9-]{0,63}")
-_VERSION = re.compile(r"[A-Za-z0-9.+~:-]+")
 
 Paper = TypeVar("Paper", bound=msgspec.Struct)
 
@@ -48,6 +44,8 @@ class RemediationDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     pace: Waves
     advisories: Annotated[tuple[Word, ...], msgspec.Meta(max_length=1_000)] = ()
     """What it closes, for people."""
+    recipe: RecipeMessage | None = None
+    """What is done where there is no package, and only there (P1.4)."""
 
     def __post_init__(self) -> None:
         in_this_age(self.approved_at, self.force_from)
@@ -108,14 +106,9 @@ def write(paper: msgspec.Struct) -> bytes:
 
 def odd_names(paper: RemediationDocument | ImminentDocument | OrderDocument) -> bool:
     """Say whether a paper names something that cannot be: names become paths and arguments."""
-    return not (
-        paper.product == PRODUCT
-        and _RELEASE.fullmatch(paper.release)
-        and _SOURCE.fullmatch(paper.source)
-        and _VERSION.fullmatch(paper.version)
-        and dpkg_key(paper.version) is not None
-        and (not isinstance(paper, OrderDocument) or is_campaign(paper.campaign))
-    )
+    if isinstance(paper, OrderDocument) and not is_campaign(paper.campaign):
+        return True
+    return not is_update(paper.product, paper.release, paper.source, paper.version)
 
 
 def is_campaign(name: str) -> bool:
@@ -128,10 +121,20 @@ def remediation_of(paper: RemediationDocument | ImminentDocument | OrderDocument
     return RemediationId(f"{paper.release}/{paper.source}/{paper.version}")
 
 
-def approval_of(paper: RemediationDocument) -> Approval:
-    """Read an approval as a value."""
+def approval_of(paper: RemediationDocument) -> Approval | str:
+    """Read an approval as a value; of one whose recipe cannot be carried out, say why."""
+    recipe = None if paper.recipe is None else recipe_of(paper.recipe)
+    if isinstance(recipe, str):
+        return f"{Objection.ODD_RECIPE}: {recipe}"
+    if (recipe is None) is (paper.product == ProductName.RECIPE):
+        return f"{Objection.ODD_RECIPE}: recipes belong to the product {ProductName.RECIPE}, and only there"
     return Approval(
-        paper.product, remediation_of(paper), paper.approved_at, paper.force_from, waves_of(paper.pace)
+        product=paper.product,
+        remediation=remediation_of(paper),
+        approved_at=paper.approved_at,
+        force_from=paper.force_from,
+        pace=waves_of(paper.pace),
+        recipe=recipe,
     )
 
 

@@ -66,6 +66,25 @@ class Fetcher(FetcherInterface):
             raise DownloadError(f"cannot be reached: {str(error) or type(error).__name__}") from error
         return _read(connection, response, offset)
 
+    def whole(self, url: str, length: int) -> Iterator[bytes]:
+        """Ask for a file of a known length; where it breaks off it goes on, as long as more of it comes.
+
+        Raises:
+            DownloadError: in tuf's tree: an HTTP status, too slow, out of reach, or broken off for good.
+        """
+        got = 0
+        while got < length:
+            before = got
+            try:
+                for chunk in self.chunks(url, got):
+                    got += len(chunk)
+                    yield chunk
+            except DownloadError:
+                if got == before:
+                    raise
+            if got == before:
+                raise DownloadError(f"broke off after {got} of {length} bytes")
+
     def _ask(self, url: str, offset: int) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         connection, path = self._connection(url)
         headers = {"Accept-Encoding": "identity", "Connection": "close"}

@@ -22,6 +22,8 @@ from tuf.api.metadata import Role as TufRole
 from tuf.api.serialization.json import JSONSerializer
 
 from forestall.domain.errors import InputError
+from forestall.domain.recipe import Payload
+from forestall.trust.payloads import payload_path
 from forestall.trust.roles import PATHS, Role, period_of
 
 DEVELOPMENT = "x-forestall-development"
@@ -63,9 +65,14 @@ def make_targets(keys: Mapping[Role, tuple[Sequence[Key], int]], now: datetime) 
     return Targets(1, None, expiry(Role.TARGETS, now), {}, Delegations(known, roles))
 
 
-def make_papers(version: int, files: Mapping[str, bytes], role: Role, now: datetime) -> Targets:
-    """Make metadata of a role that signs papers: these files and no others."""
+def make_papers(
+    version: int, files: Mapping[str, bytes], role: Role, now: datetime, payloads: Iterable[Payload] = ()
+) -> Targets:
+    """Make metadata of a role that signs papers: these files, the payloads of their recipes, and no others."""
     named = {path: TargetFile.from_data(path, content, ["sha256"]) for path, content in files.items()}
+    for each in payloads:
+        path = payload_path(each)
+        named[path] = TargetFile(each.length, {"sha256": each.sha256}, path)
     return Targets(version, None, expiry(role, now), named)
 
 

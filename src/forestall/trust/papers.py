@@ -9,6 +9,7 @@ from tuf.api.metadata import Root, Targets
 
 from forestall.domain.authority import Approval, Imminence, rises
 from forestall.domain.errors import InputError
+from forestall.domain.recipe import Payload, payload_in
 from forestall.domain.remediation import RemediationId
 from forestall.trust.documents import (
     ImminentDocument,
@@ -27,6 +28,7 @@ from forestall.trust.metadata import (
     verified,
     version_of,
 )
+from forestall.trust.payloads import is_payload, payload_path
 from forestall.trust.repository import Repository
 from forestall.trust.roles import Role, imminent_path, remediation_path
 
@@ -57,7 +59,9 @@ def papers_in(repository: Repository, now: datetime) -> Papers:
         for path, data in repository.files_of(content).items():
             paper = paper_of(role, path, data)
             if isinstance(paper, RemediationDocument):
-                approvals[remediation_of(paper)] = approval_of(paper)
+                approval = approval_of(paper)
+                if isinstance(approval, Approval):
+                    approvals[approval.remediation] = approval
             else:
                 imminent[remediation_of(paper)] = imminence_of(paper)
     return Papers(approvals, imminent)
@@ -77,7 +81,32 @@ def paper_of(role: Role, path: str, data: bytes) -> RemediationDocument | Immine
         raise InputError(f"{path}: names something that cannot be, or another update than its place says")
     if not rises(waves_of(paper.pace)):
         raise InputError(f"{path}: its waves do not rise to everybody")
+    odd = approval_of(paper) if isinstance(paper, RemediationDocument) else ""
+    if isinstance(odd, str) and odd:
+        raise InputError(f"{path}: {odd}")
     return paper
+
+
+def payloads_of(files: Mapping[str, bytes]) -> frozenset[Payload]:
+    """Name the payloads that the recipes of approvals need."""
+    papers = (read(data, RemediationDocument) for data in files.values())
+    approvals = (approval_of(paper) for paper in papers if isinstance(paper, RemediationDocument))
+    found = (payload_in(each.recipe) for each in approvals if isinstance(each, Approval))
+    return frozenset(payload for payload in found if payload is not None)
+
+
+def payloads_named(metadata: bytes) -> frozenset[Payload]:
+    """Name the payloads that metadata of `remediations` names.
+
+    Raises:
+        InputError: one is called other than by its hash.
+    """
+    named = read_targets(metadata).signed.targets.items()
+    found = {path: Payload(t.hashes.get("sha256", ""), t.length) for path, t in named if is_payload(path)}
+    for path, payload in found.items():
+        if path != payload_path(payload):
+            raise InputError(f"{path[:80]}: a payload is called by its hash")
+    return frozenset(found.values())
 
 
 def check_adoption(
@@ -120,7 +149,10 @@ def _check_version(role: Role, version: int, before: int) -> None:
 
 
 def _check_files(role: Role, content: bytes, files: Mapping[str, bytes]) -> None:
+    papers: dict[str, bytes] = {}
     for path, target in read_targets(content).signed.targets.items():
+        if is_payload(path):
+            continue
         data = files.get(path)
         if data is None:
             raise InputError(f"{path}: is signed, but not in the folder")
@@ -129,3 +161,6 @@ def _check_files(role: Role, content: bytes, files: Mapping[str, bytes]) -> None
         except LengthOrHashMismatchError:
             raise InputError(f"{path}: is not the file that was signed") from None
         paper_of(role, path, data)
+        papers[path] = data
+    if role is Role.REMEDIATIONS and payloads_named(content) != payloads_of(papers):
+        raise InputError(f"{role}: names other payloads than its recipes need")

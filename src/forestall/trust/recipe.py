@@ -9,6 +9,7 @@ from typing import Annotated
 import msgspec
 
 from forestall.domain import recipe
+from forestall.domain.product import ANY, ProductName, is_update
 from forestall.domain.recipe import (
     Check,
     Command,
@@ -21,7 +22,8 @@ from forestall.domain.recipe import (
     SetKernel,
     odd_program,
 )
-from forestall.protocol import Sha256
+from forestall.domain.remediation import RemediationId, parts_of
+from forestall.protocol import Instant, Sha256, Word, in_this_age
 
 _MOST_BYTES = 16 * 2**30
 _MODE = 0o755
@@ -110,6 +112,31 @@ class SetKernelMessage(
 
 
 RecipeMessage = RunPayloadMessage | PutFileMessage | SetKernelMessage
+
+
+class RecipeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What people write: which update it is, what it is for, and the recipe."""
+
+    update: RemediationId
+    title: Word
+    published_at: Instant
+    recipe: RecipeMessage
+    vulnerabilities: Annotated[tuple[Word, ...], msgspec.Meta(max_length=1_000)] = ()
+
+    def __post_init__(self) -> None:
+        in_this_age(self.published_at)
+
+
+def read_recipe_file(content: bytes) -> RecipeFile | str:
+    """Read a file that people wrote; of one that cannot be used, say why."""
+    try:
+        found = msgspec.json.decode(content, type=RecipeFile)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return str(error)
+    if found.update.count("/") != 2 or not is_update(ProductName.RECIPE, *parts_of(found.update)):
+        return f"“{found.update[:80]}” is no update by a recipe: call it {ANY}/NAME/VERSION"
+    recipe = recipe_of(found.recipe)
+    return recipe if isinstance(recipe, str) else found
 
 
 def recipe_of(message: RecipeMessage) -> Recipe | str:

@@ -8,10 +8,13 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from forestall.domain.errors import InputError
+from forestall.domain.recipe import Payload
 from forestall.durable import write_whole
 from forestall.trust.metadata import read_targets
+from forestall.trust.payloads import PAYLOADS, chunks_of, is_payload, keep, payload_path
 from forestall.trust.roles import Role
 
 _KEPT = 16
@@ -55,13 +58,33 @@ class Repository:
         return self._place_of(path, content_hash).read_bytes()
 
     def files_of(self, metadata: bytes) -> dict[str, bytes]:
-        """Read all targets that metadata names, by path."""
+        """Read all papers that metadata names, by path."""
         named = read_targets(metadata).signed.targets
-        return {path: self.target(path, target.hashes["sha256"]) for path, target in named.items()}
+        return {
+            path: self.target(path, target.hashes["sha256"])
+            for path, target in named.items()
+            if not is_payload(path)
+        }
 
     def put_target(self, path: str, content: bytes) -> None:
         """Add a target; agents find it once metadata name it."""
         _put(self._place_of(path, hashlib.sha256(content).hexdigest()), content)
+
+    def has(self, payload: Payload) -> bool:
+        """Say whether a payload lies there already."""
+        return self._place_of(payload_path(payload), payload.sha256).is_file()
+
+    def put_payload(self, payload: Payload, source: IO[bytes]) -> None:
+        """Add a payload from an open file; agents find it once metadata name it.
+
+        Raises:
+            InputError: it is not the one that was signed.
+        """
+        place = self._place_of(payload_path(payload), payload.sha256)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        complaint = keep(place, payload, chunks_of(source), 0o644)
+        if complaint:
+            raise InputError(f"{payload_path(payload)}: {complaint}")
 
     def put_metadata(self, role: Role, version: int, content: bytes) -> None:
         """Add a version of a role's metadata; in force once the timestamp leads to it."""
@@ -69,7 +92,7 @@ class Repository:
         _put(self._metadata / name, content)
 
     def prune(self) -> None:
-        """Remove what no agent asks for any more: old online metadata, and orders that none of the rest names."""
+        """Remove what no agent asks for any more: old online metadata, orders and payloads that nothing names."""
         for role in (Role.SNAPSHOT, Role.ORDERS):
             for version in sorted(self._versions(role))[:-_KEPT]:
                 (self._metadata / f"{version}.{role}.json").unlink()
@@ -78,10 +101,14 @@ class Repository:
             for version in self._versions(Role.ORDERS)
             for path, target in read_targets(self._read(Role.ORDERS, version)).signed.targets.items()
         }
-        folder = self.directory / "targets" / Role.ORDERS
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if path not in named:
-                path.unlink()
+        named |= {
+            self._place_of(path, target.hashes["sha256"])
+            for path, target in read_targets(self.newest(Role.REMEDIATIONS)).signed.targets.items()
+        }
+        for folder in (self.directory / "targets" / Role.ORDERS, self.directory / "targets" / PAYLOADS):
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if path not in named:
+                    path.unlink()
 
     @property
     def _metadata(self) -> Path:

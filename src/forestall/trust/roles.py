@@ -8,6 +8,7 @@ from enum import StrEnum
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import DAY
 from forestall.domain.remediation import RemediationId
+from forestall.trust.payloads import PAYLOADS
 
 
 class Role(StrEnum):
@@ -46,7 +47,7 @@ ONLINE = (Role.ORDERS, Role.SNAPSHOT, Role.TIMESTAMP)
 """Held by the signer process; all others never touch the server."""
 
 PATHS: Mapping[Role, tuple[str, ...]] = {
-    Role.REMEDIATIONS: ("remediations/*/*/*.json",),
+    Role.REMEDIATIONS: ("remediations/*/*/*.json", f"{PAYLOADS}/*"),
     Role.IMMINENT: ("imminent/*/*/*.json",),
     Role.ORDERS: ("orders/*.json",),
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 import msgspec
 from securesystemslib.signer import CryptoSigner
@@ -28,7 +29,8 @@ from forestall.trust.metadata import (
     signed_by,
     version_of,
 )
-from forestall.trust.papers import SHAPES, Papers, check_adoption, delegators, papers_in
+from forestall.trust.papers import SHAPES, Papers, check_adoption, delegators, papers_in, payloads_named
+from forestall.trust.payloads import is_payload, payload_path
 from forestall.trust.repository import Repository
 from forestall.trust.roles import ONLINE, Role, order_path
 
@@ -101,12 +103,20 @@ class Signer:
         self._sign_orders(kept, now)
         return Published(version_of(self.repository.newest(Role.TIMESTAMP)), len(kept), tuple(refused))
 
-    def adopt(self, metadata: Mapping[Role, bytes], files: Mapping[str, bytes], now: datetime) -> Published:
+    def adopt(
+        self,
+        metadata: Mapping[Role, bytes],
+        files: Mapping[str, bytes],
+        now: datetime,
+        payloads: Mapping[str, IO[bytes]] | None = None,
+    ) -> Published:
         """Take what people signed elsewhere: roots, delegations, approvals, imminent threats.
 
+        `payloads` are open files by their hashes, of recipes that are new.
+
         Raises:
-            InputError: not signed by enough keys, not the next version, a file that is no such paper, or a root
-                that names online keys which this signer does not hold.
+            InputError: not signed by enough keys, not the next version, a file that is no such paper or payload, or
+                a root that names online keys which this signer does not hold.
         """
         check_adoption(self.repository, metadata, files)
         root, targets = delegators(self.repository, metadata)
@@ -117,7 +127,10 @@ class Signer:
             for role in SHAPES
             if role in metadata
             for path in read_targets(metadata[role]).signed.targets
+            if not is_payload(path)
         }
+        if Role.REMEDIATIONS in metadata:
+            self._take_payloads(metadata[Role.REMEDIATIONS], payloads or {})
         for path in named:  # of what was sent, only what people signed
             self.repository.put_target(path, files[path])
         for role, content in metadata.items():
@@ -125,6 +138,15 @@ class Signer:
         orders = self.repository.files_of(self.repository.newest(Role.ORDERS))
         self._put_orders(orders, now)
         return Published(version_of(self.repository.newest(Role.TIMESTAMP)), len(orders))
+
+    def _take_payloads(self, metadata: bytes, given: Mapping[str, IO[bytes]]) -> None:
+        """Copy the payloads that people signed and that are not here yet."""
+        for payload in payloads_named(metadata):
+            if self.repository.has(payload):
+                continue
+            if payload.sha256 not in given:
+                raise InputError(f"{payload_path(payload)}: is signed, but not in the folder")
+            self.repository.put_payload(payload, given[payload.sha256])
 
     def _examined(
         self, paper: OrderDocument, papers: Papers, plans: Iterable[Plan], now: datetime

@@ -1,11 +1,13 @@
 """How the keys stand: holders, thresholds, versions, and when signatures run out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
 
 from forestall.trust.metadata import fingerprint, is_development, read_root, read_targets
+from forestall.trust.payloads import is_payload
 from forestall.trust.repository import Repository
 from forestall.trust.roles import PATHS, Role
 
@@ -49,9 +51,13 @@ def standing(repository: Repository, now: datetime) -> Standing:
         root_version=root.version,
         development=is_development(root),
         roles=tuple(_role(repository, role, targets if role in PATHS else root, now) for role in Role),
-        approved=len(read_targets(repository.newest(Role.REMEDIATIONS)).signed.targets),
-        orders=len(read_targets(repository.newest(Role.ORDERS)).signed.targets),
+        approved=sum(not is_payload(path) for path in _targets(repository, Role.REMEDIATIONS)),
+        orders=len(_targets(repository, Role.ORDERS)),
     )
+
+
+def _targets(repository: Repository, role: Role) -> Sequence[str]:
+    return list(read_targets(repository.newest(role)).signed.targets)
 
 
 def _role(repository: Repository, role: Role, delegator: Root | Targets, now: datetime) -> RoleStanding:

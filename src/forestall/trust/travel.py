@@ -3,9 +3,10 @@
 root.json, targets.json        who may sign, as it is in force
 current/ROLE.json              what is in force
 next/ROLE.json                 what is asked for; signatures grow in it
-next/files/PATH                the papers that it names
+next/files/PATH                the papers that it names, and the payloads that are new
 """
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,7 @@ from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import Metadata, Root, Targets
 
 from forestall.domain.errors import InputError
+from forestall.domain.recipe import Payload
 from forestall.trust.documents import ImminentDocument, RemediationDocument, remediation_of, write
 from forestall.trust.metadata import (
     make_papers,
@@ -26,7 +28,8 @@ from forestall.trust.metadata import (
     version_of,
     write_metadata,
 )
-from forestall.trust.papers import SHAPES, paper_of
+from forestall.trust.papers import SHAPES, paper_of, payloads_named, payloads_of
+from forestall.trust.payloads import difference, is_payload, payload_of, payload_path
 from forestall.trust.repository import Repository
 from forestall.trust.roles import Role, imminent_path, remediation_path
 
@@ -69,8 +72,13 @@ class Folder:
         papers: Sequence[RemediationDocument | ImminentDocument],
         withdrawn: Sequence[str],
         now: datetime,
+        payloads: Sequence[Path] = (),
     ) -> None:
-        """Ask for papers to be signed, and for others, by their paths, to be taken back."""
+        """Ask for papers to be signed, and for others, by their paths, to be taken back; new payloads travel along."""
+        for file in payloads:
+            copy = self.path / "next" / "files" / payload_path(payload_of(file))
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
         gone = set(withdrawn)
         for role, shape in SHAPES.items():
             place = remediation_path if role is Role.REMEDIATIONS else imminent_path
@@ -126,13 +134,19 @@ class Folder:
                 files |= self._files("next", role)
         return metadata, files
 
+    def payloads(self) -> dict[Payload, Path]:
+        """Find the payloads that travel along: those of new recipes."""
+        new = self._payloads("next") - self._payloads("current")
+        return {each: self.path / "next" / "files" / payload_path(each) for each in new}
+
     def newest(self, role: Role) -> bytes:
         """Read a role's metadata as asked for, else as in force."""
         return self._next(role) or self._current(role)
 
     def _ask(self, role: Role, files: Mapping[str, bytes], now: datetime) -> None:
         before = self._current(role)
-        self.put(role, write_metadata(Metadata(make_papers(version_of(before) + 1, files, role, now))))
+        version = version_of(before) + 1
+        self.put(role, write_metadata(Metadata(make_papers(version, files, role, now, payloads_of(files)))))
         for path, content in files.items():
             self._put(self.path / "next" / "files" / path, content)
 
@@ -154,6 +168,8 @@ class Folder:
         named = read_targets(path.read_bytes()).signed.targets if path.exists() else {}
         found: dict[str, bytes] = {}
         for name, target in named.items():
+            if is_payload(name):
+                continue
             paper_path = self.path / part / "files" / name
             if not paper_path.resolve().is_relative_to((self.path / part / "files").resolve()):
                 raise InputError(f"{self.path}: names a file outside itself: {name[:80]}")
@@ -165,11 +181,30 @@ class Folder:
             found[name] = data
         return found
 
+    def _payloads(self, part: str) -> frozenset[Payload]:
+        path = self.path / part / f"{Role.REMEDIATIONS}.json"
+        return payloads_named(path.read_bytes()) if path.exists() else frozenset()
+
+    def _check_payloads(self, files: Mapping[str, bytes]) -> None:
+        """Make sure that what is signed about payloads is what lies here and what recipes need."""
+        if self._payloads("next") != payloads_of(files):
+            raise InputError(f"{self.path}: names other payloads than its recipes need")
+        for payload, path in self.payloads().items():
+            try:
+                with path.open("rb") as source:
+                    complaint = difference(payload, source)
+            except OSError as error:
+                complaint = f"{error.strerror}: name its file when packing, with --payload"
+            if complaint:
+                raise InputError(f"{path}: {complaint}")
+
     def _changes(self, role: Role) -> Iterable[str]:
         if role in {Role.ROOT, Role.TARGETS}:
             yield f"the holders of {role} and the roles below it"
             return
         before, after = self._files("current", role), self._files("next", role)
+        if role is Role.REMEDIATIONS:
+            self._check_payloads(after)
         for path, data in after.items():
             paper = paper_of(role, path, data)
             if before.get(path) != data:

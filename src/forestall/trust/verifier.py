@@ -4,7 +4,7 @@ A mirror holds no keys. One that serves wrong, old or no files costs one fall-ba
 """
 
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,8 +16,10 @@ from tuf.api import exceptions as tuf
 from tuf.api.metadata import TargetFile, Timestamp
 from tuf.ngclient import Updater
 
+from forestall.domain.recipe import Payload
 from forestall.trust.documents import MOST_BYTES
 from forestall.trust.fetcher import Fetcher
+from forestall.trust.payloads import payload_path
 
 _T = TypeVar("_T")
 
@@ -143,12 +145,48 @@ class Trust:
 
     def read(self, path: str, now: datetime) -> bytes | Refusal:
         """Read a paper that the signed lists name; where a mirror has it not or wrong, from the origin."""
+        fetcher = Fetcher(self.context)
+        return self._from_sources(path, lambda client, source: _paper(client, fetcher, source, path), now)
+
+    def fetch(
+        self, payload: Payload, keep: Callable[[Iterator[bytes]], str], now: datetime
+    ) -> Refusal | None:
+        """Stream a payload that the signed lists name to `keep`, which says what is wrong with it, or nothing.
+
+        Where a mirror has it not or wrong, it is streamed once more, from the origin.
+        """
+        if self._client is None:
+            self.refresh(now, 0)
+        path = payload_path(payload)
+        found = self._from_sources(
+            path, lambda client, source: self._streamed(client, source, payload, keep), now
+        )
+        return found if isinstance(found, Refusal) else None
+
+    def _streamed(
+        self, client: Updater, source: Source, payload: Payload, keep: Callable[[Iterator[bytes]], str]
+    ) -> bool | None:
+        target = client.get_targetinfo(payload_path(payload))
+        if target is None:
+            return None
+        if (target.length, target.hashes.get("sha256")) != (payload.length, payload.sha256):
+            raise tuf.LengthOrHashMismatchError("the signed lists name another payload than the recipe")
+        url = address_of(source.targets, target)
+        complaint = keep(Fetcher(self.context).whole(url, payload.length))
+        if complaint:
+            raise tuf.LengthOrHashMismatchError(complaint)
+        return True
+
+    def _from_sources(
+        self, path: str, work: Callable[[Updater, Source], _T | None], now: datetime
+    ) -> _T | Refusal:
+        """Do something with one target at each source in turn, until it is done or one says there is none."""
         while self._client is not None:
             client, source = self._client, self._left[0]
-            found = guarded(partial(_paper, client, Fetcher(self.context), source, path), source.url)
+            found = guarded(partial(work, client, source), source.url)
             if found is None:
                 return Refusal(Reason.NOT_NAMED, f"no signed list names {path}", source.url)
-            if isinstance(found, bytes):
+            if not isinstance(found, Refusal):
                 return found
             self.refusals.append(found)
             if len(self._left) == 1:  # the origin: other papers of it may be sound

@@ -1,6 +1,6 @@
 """The agents' interface: bytes in, one struct parsed, one call, bytes out (docs/agent-protocol.md).
 
-Identity is the credential that came with the request; a field of the body is never believed (R22).
+Identity is the certificate of the connection; a field of the body is never believed (R22).
 """
 
 import asyncio
@@ -14,9 +14,9 @@ from starlette.routing import Route
 
 from forestall import protocol
 from forestall.clock import utc_now
-from forestall.domain.device import DeviceId
-from forestall.server.agents import AgentDesk
-from forestall.server.check_ins import Caller, Unheard
+from forestall.domain.identity import HEARD, Certificate, Recognition
+from forestall.server.agents import AgentDesk, Unfit
+from forestall.server.check_ins import Caller
 from forestall.web.check_in_queue import CheckInQueue, Full
 
 _T = TypeVar("_T")
@@ -31,47 +31,74 @@ class _Refused(Exception):  # noqa: N818 - not an error of ours: an answer
         self.headers = {"Retry-After": retry_after} if retry_after else {}
 
 
-def _stranger() -> _Refused:
-    return _Refused(401, "Who is there?", "Enrol first: forestall-agent enrol --server URL --token TOKEN")
+_ENROL = "forestall-agent enrol --server URL --token TOKEN"
+_UNHEARD = {
+    Recognition.STRANGER: (401, "Who is there?", f"Enrol first: {_ENROL}"),
+    Recognition.EXPIRED: (401, "The certificate has ended", f"Renew it: POST {protocol.RENEW}"),
+    Recognition.TOO_LATE: (401, "The certificate ended too long ago to be renewed", f"Enrol again: {_ENROL}"),
+    Recognition.REVOKED: (403, "This machine's certificate was revoked", "Ask whoever manages it"),
+    Recognition.CLONED: (403, "Two machines speak as this one", f"Enrol each of them again: {_ENROL}"),
+}
+
+
+def _unheard(verdict: Recognition) -> _Refused:
+    if verdict is Recognition.SUPERSEDED:
+        return _busy()
+    return _Refused(*_UNHEARD[verdict])
 
 
 def _busy() -> _Refused:
     return _Refused(503, "Busy", "Too many speak at once, or this machine twice; come again later", "30")
 
 
+def _unfit(why: Unfit) -> _Refused:
+    if why is Unfit.TOKEN:
+        return _Refused(403, "The token is not valid", "Ask for a new one: forestall enroll token")
+    return _Refused(
+        400, "Not a request for a certificate", "Send PKCS#10 in PEM, for a P-256 key, signed by it"
+    )
+
+
 def agent_routes(desk: AgentDesk) -> list[Route]:
     """Make the routes; all work on the database happens in threads, check-ins many to a commit."""
     queue = CheckInQueue(lambda callers: desk.hear(callers, utc_now()))
 
+    async def authority(_request: Request) -> Response:
+        return Response(desk.authority.pem, media_type="application/x-pem-file")
+
     async def enrol(request: Request) -> Response:
         message = _parse(await _body(request), protocol.EnrolRequest)
-        answer = await asyncio.to_thread(desk.enrol, message, utc_now())
-        if answer is None:
-            raise _Refused(403, "The token is not valid", "Ask for a new one: forestall enroll token")
-        return _answer(answer)
+        return _answer(await asyncio.to_thread(desk.enrol, message, utc_now()))
+
+    async def renew(request: Request) -> Response:
+        certificate = _certificate(request)
+        message = _parse(await _body(request), protocol.RenewRequest)
+        return _answer(await asyncio.to_thread(desk.renew, certificate, message, utc_now()))
 
     async def check_in(request: Request) -> Response:
-        device, secret = _claim(request)
+        certificate = _certificate(request)
         body = await _body(request)
-        caller = Caller(device, secret, _parse(body, protocol.CheckIn))
         try:
-            reply = await queue.put(caller, len(body))
+            reply = await queue.put(Caller(certificate, _parse(body, protocol.CheckIn)), len(body))
         except Full:
             raise _busy() from None
-        if reply is Unheard.STRANGER:
-            raise _stranger()
-        if isinstance(reply, Unheard):
+        if reply is None:
             raise _busy()
         return _answer(reply)
 
     async def inventory(request: Request) -> Response:
-        device = await _identify(request, desk)
+        certificate = _certificate(request)
+        verdict = await asyncio.to_thread(desk.recognise, certificate, utc_now())
+        if verdict not in HEARD:
+            raise _unheard(verdict)
         message = _parse(await _body(request), protocol.InventoryReport)
-        await asyncio.to_thread(desk.take_inventory, device, message, utc_now())
+        await asyncio.to_thread(desk.take_inventory, certificate.device, message, utc_now())
         return Response(status_code=204)
 
     return [
+        Route(protocol.AUTHORITY, authority, methods=["GET"]),
         Route(protocol.ENROL, _guarded(enrol), methods=["POST"]),
+        Route(protocol.RENEW, _guarded(renew), methods=["POST"]),
         Route(protocol.CHECK_IN, _guarded(check_in), methods=["POST"]),
         Route(protocol.INVENTORY, _guarded(inventory), methods=["PUT"]),
     ]
@@ -110,21 +137,17 @@ def _parse(body: bytes, shape: type[_T]) -> _T:
         raise _Refused(400, "Not a message of this protocol", str(error)[:300]) from error
 
 
-def _claim(request: Request) -> tuple[DeviceId, str]:
-    """Read which machine the request says it is of, and the secret that shows it."""
-    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
-    name, _, secret = credential.partition(":")
-    if scheme.lower() == "bearer" and name and secret and len(credential) <= 512 and name.isprintable():
-        return DeviceId(name), secret
-    raise _stranger()
+def _certificate(request: Request) -> Certificate:
+    """Read whose connection it is; a machine without a certificate may only enrol."""
+    shown: Certificate | None = request.state.certificate
+    if shown is None:
+        raise _unheard(Recognition.STRANGER)
+    return shown
 
 
-async def _identify(request: Request, desk: AgentDesk) -> DeviceId:
-    device = await asyncio.to_thread(desk.identify, *_claim(request))
-    if device is None:
-        raise _stranger()
-    return device
-
-
-def _answer(message: msgspec.Struct) -> Response:
-    return Response(msgspec.json.encode(message), media_type="application/json")
+def _answer(reply: msgspec.Struct | Recognition | Unfit) -> Response:
+    if isinstance(reply, Recognition):
+        raise _unheard(reply)
+    if isinstance(reply, Unfit):
+        raise _unfit(reply)
+    return Response(msgspec.json.encode(reply), media_type="application/json")

@@ -1,6 +1,6 @@
 """The web application: the agents' interface and the pages."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -8,13 +8,14 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from forestall.domain.errors import ForestallError
 from forestall.protocol import Problem
 from forestall.server.agents import AgentDesk
 from forestall.server.overview import Overview
 from forestall.trust.metadata import is_development, read_root
+from forestall.trust.repository import Repository
 from forestall.trust.roles import Role
 from forestall.web.agent_api import agent_routes
 from forestall.web.pages import page_routes
@@ -22,30 +23,39 @@ from forestall.web.trust_files import trust_routes
 
 
 def make_app(
-    desk: AgentDesk,
+    repository: Repository | None,
     pages: Mapping[str, Callable[[], Overview]],
     more: Iterable[Route] = (),
     keep_seconds: float = 2.0,
 ) -> Starlette:
-    """Put the routes together; errors are answered as problem documents (RFC 9457).
+    """Put the pages and the signed files together; errors are answered as problem documents (RFC 9457).
 
     Who looks at a page within `keep_seconds` of another is shown the same numbers.
     """
-    signed = trust_routes(desk.repository) if desk.repository else []
-    return Starlette(
-        routes=[
-            *agent_routes(desk),
-            *signed,
-            *page_routes(pages, keep_seconds, partial(_development, desk)),
+    return _application(
+        [
+            *(trust_routes(repository) if repository else []),
+            *page_routes(pages, keep_seconds, partial(_development, repository)),
             *more,
-        ],
+        ]
+    )
+
+
+def make_agents_app(desk: AgentDesk) -> Starlette:
+    """Put together what agents reach: their interface and the signed files."""
+    return _application([*agent_routes(desk), *(trust_routes(desk.repository) if desk.repository else [])])
+
+
+def _application(routes: Sequence[BaseRoute]) -> Starlette:
+    return Starlette(
+        routes=routes,
         exception_handlers={HTTPException: _refused, ForestallError: _failed, Exception: _unforeseen},
     )
 
 
-def _development(desk: AgentDesk) -> bool:
+def _development(repository: Repository | None) -> bool:
     """Say whether the keys are those of a development ceremony: they protect nothing."""
-    return desk.repository is not None and is_development(read_root(desk.repository.newest(Role.ROOT)).signed)
+    return repository is not None and is_development(read_root(repository.newest(Role.ROOT)).signed)
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

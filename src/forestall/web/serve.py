@@ -1,33 +1,67 @@
 """Serves an application on an address of this machine, in a thread of its own."""
 
+import asyncio
 import socket
+import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from forestall.domain.device import DeviceId
 from forestall.domain.errors import InputError
+from forestall.domain.identity import Certificate
+
+
+class _Introduced(H11Protocol):
+    """Tells the application whose certificate TLS has verified, as `request.state.certificate`; None without one.
+
+    uvicorn does not say it. It inherits because uvicorn asks for a protocol class.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        super().connection_made(transport)
+        shown = transport.get_extra_info("peercert")
+        self.app_state = self.app_state | {"certificate": _certificate(shown) if shown else None}
+
+
+def _certificate(shown: Mapping[str, Any]) -> Certificate:
+    """Read what OpenSSL tells of a certificate that our authority has signed."""
+    (device,) = (value for name in shown["subject"] for kind, value in name if kind == "commonName")
+    begins_at, ends_at = (
+        datetime.fromtimestamp(ssl.cert_time_to_seconds(shown[at]), UTC) for at in ("notBefore", "notAfter")
+    )
+    return Certificate(DeviceId(device), int(shown["serialNumber"], 16), begins_at, ends_at)
 
 
 @contextmanager
-def serving(app: Starlette, host: str, port: int) -> Iterator[str]:
-    """Serve until the block ends; gives the address. Port 0 takes a free one.
+def serving(app: Starlette, host: str, port: int, context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve until the block ends, over TLS where there is a context; gives the address. Port 0 takes a free one.
 
     Raises:
         InputError: the address cannot be listened on, with the reason.
     """
     listener = _listen(host, port)
     config = uvicorn.Config(
-        app, log_level="warning", lifespan="off", server_header=False, timeout_graceful_shutdown=3
+        app,
+        http=_Introduced,
+        log_level="warning",
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=3,
+        ssl_context_factory=(lambda *_: context) if context else None,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="web", daemon=True)
     thread.start()
     shown = f"[{host}]" if ":" in host else host
     try:
-        yield f"http://{shown}:{listener.getsockname()[1]}/"
+        yield f"{'https' if context else 'http'}://{shown}:{listener.getsockname()[1]}/"
     finally:
         server.should_exit = True
         thread.join()

@@ -192,10 +192,10 @@ def turn(installation: Installation, world: World, now: datetime) -> None:
     """The server's own clockwork takes one turn at `now`."""
     watermark = installation.watermark
     clockwork = Clockwork(
-        installation.database, installation.policy, Outside(world.effects), watermark, lambda: now, 1
+        installation.database, installation.policy, Outside(world.effects), watermark, lambda: now
     )
     clockwork.turn()
-    clockwork.stop()
+    clockwork.end()
 
 
 def live(installation: Installation, world: World, begin: datetime, end: datetime, every: timedelta) -> None:

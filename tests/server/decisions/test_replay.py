@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from sqlalchemy import text
 
+from certificates import REQUEST, authority
 from domain.made import DAY, HOUR, MINUTE, START
 from forestall import protocol
 from forestall.domain.action import Action
@@ -20,15 +21,17 @@ from forestall.domain.device import DeviceId
 from forestall.domain.errors import InputError
 from forestall.domain.events import Event, EventKind, Head, verify
 from forestall.domain.evidence import Status
+from forestall.domain.identity import Recognition
 from forestall.server.agents import AgentDesk
 from forestall.server.approvals import approve, ask, waiting
-from forestall.server.machines import Terms, ask_exemption, end_exemption, exemptions, protect
+from forestall.server.machines import Terms, ask_exemption, end_exemption, exemptions, protect, revoke
 from forestall.server.operators import halt_campaign, make_token, move_campaign, resume_campaign
 from forestall.server.passes import run_pass
 from forestall.server.watermark import RESTORED, Watermark
 from forestall.store import approvals, campaigns, devices, lease, ledger, records
 from forestall.store.database import Database
 from forestall.store.server_user import ROLE, programs
+from forestall.trust.device_key import read_certificate
 from server.decisions.company import (
     CURL,
     DEADLINE,
@@ -421,20 +424,24 @@ def test_a_used_up_allowance_does_not_come_back(site: Site):
         assert approvals.get(con, asked.number).devices == (UNMANAGED[3],)
 
 
-def test_a_machine_enrolled_since_the_backup_is_known_again_and_must_enrol_anew(site: Site):
-    """A12: secrets are in no ledger."""
+def test_a_machine_enrolled_since_the_backup_is_known_again_by_its_certificate(site: Site):
+    """A12; one that was revoked since stays so."""
     until_the_backup(site)
     backup = site.back_up()
-    desk = AgentDesk(site.database, site.installation.policy)
-    token = make_token(site.database, "bonn", 1, DAY, "aiko", BACKUP)
-    answer = desk.enrol(protocol.EnrolRequest(token, "new", "1"), BACKUP)
+    desk = AgentDesk(site.database, site.installation.policy, authority())
+    token = make_token(site.database, "bonn", 2, DAY, "aiko", BACKUP)
+    asked = [desk.enrol(protocol.EnrolRequest(token, name, "1", REQUEST), BACKUP) for name in ("new", "bad")]
+    new, bad = (read_certificate(each.certificate.encode()) for each in asked)
+    revoke(site.installation, bad.device, "stolen", "aiko", BACKUP)
     site.turn(BACKUP + MINUTE)
     site.put_back(backup)
     site.turn(BACKUP + HOUR)
-    assert replay(site, BACKUP + HOUR).machines == 1
+    assert replay(site, BACKUP + HOUR).machines == 2
     with site.database.begin() as con:
-        assert devices.get(con, answer.device).site == "bonn"
-    assert AgentDesk(site.database, site.installation.policy).identify(answer.device, answer.secret) is None
+        assert devices.get(con, new.device).site == "bonn"
+    desk = AgentDesk(site.database, site.installation.policy, authority())
+    verdicts = [desk.recognise(each, BACKUP + HOUR) for each in (new, bad)]
+    assert verdicts == [Recognition.RENEWED, Recognition.REVOKED]
 
 
 def test_what_is_told_of_a_machine_that_nobody_knows_stops_no_turn(site: Site):

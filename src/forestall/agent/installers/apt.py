@@ -12,7 +12,7 @@ from forestall.agent.installers.outcome import Outcome, listed
 from forestall.agent.inventory import dpkg
 from forestall.agent.program import Ran, run
 from forestall.domain.deb822 import source_of, stanzas
-from forestall.domain.inventory import PackageState
+from forestall.domain.inventory import Inventory, PackageState
 
 _OPTIONS = (
     "-y",
@@ -62,6 +62,11 @@ def read_plan(output: str) -> Plan:
         tuple(Change(m["name"], m["old"] or "", m["new"]) for m in _CHANGE.finditer(output)),
         tuple(m["name"] for m in _REMOVAL.finditer(output)),
     )
+
+
+def names_of(inventory: Inventory, source: str) -> list[str]:
+    """Name the installed packages of a source, as apt wants them."""
+    return [qualified(each.name, each.architecture) for each in inventory.packages if each.source == source]
 
 
 def download(debian: Debian, names: Sequence[str]) -> Outcome:

@@ -1,17 +1,35 @@
 """Remediations without a package, by their signed recipes: install, detect, undo (P1.4, A7, A10)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
+from forestall.agent import payloads
 from forestall.agent.installers import files, kernel
 from forestall.agent.installers.kept import Kept, kept_for
 from forestall.agent.installers.outcome import Outcome
 from forestall.agent.installers.steps import Machine, ask, carry_out, payload_of
+from forestall.agent.sight import Sight
 from forestall.agent.trusted import sha256_of, trusted
 from forestall.domain.errors import AgentError
 from forestall.domain.evidence import Status
-from forestall.domain.recipe import Answer, Check, Content, PutFile, Recipe, RunPayload, SetKernel, verdict
+from forestall.domain.order import Order
+from forestall.domain.recipe import (
+    Answer,
+    Check,
+    Content,
+    PutFile,
+    Recipe,
+    RunPayload,
+    SetKernel,
+    payload_in,
+    verdict,
+)
 from forestall.domain.remediation import RemediationId
+from forestall.trust.verifier import Trust
+
+_NO_RECIPE = "nobody approves a recipe for it any more"
 
 
 def install(machine: Machine, name: RemediationId, recipe: Recipe, transcript: Path) -> Outcome:
@@ -53,6 +71,39 @@ def undo(machine: Machine, name: RemediationId, recipe: Recipe, transcript: Path
             return _guarded(lambda: files.undo(machine, kept, recipe, transcript))
         case SetKernel():
             return _guarded(lambda: kernel.undo(machine, kept, recipe))
+
+
+@dataclass(frozen=True, slots=True)
+class Recipes:
+    """Orders that carry a recipe, on one machine."""
+
+    machine: Machine
+    trust: Trust
+    now: Callable[[], datetime]
+
+    def status(self, order: Order, sight: Sight) -> tuple[Status, str]:  # noqa: ARG002 - packages say nothing here
+        """Ask what the recipe asks."""
+        if order.recipe is None:
+            return Status.UNKNOWN, _NO_RECIPE
+        return detect(self.machine, order.remediation, order.recipe)
+
+    def download(self, order: Order, sight: Sight) -> Outcome:  # noqa: ARG002
+        """Fetch the payload into the agent's own store."""
+        payload = payload_in(order.recipe)
+        if payload is None:
+            return Outcome(True, "nothing is to be downloaded")
+        return payloads.fetch(self.machine.directory, payload, self.trust, self.now())
+
+    def install(self, order: Order, sight: Sight, transcript: Path) -> Outcome:
+        """Do what the recipe says; a payload that was not there yet is fetched first."""
+        if order.recipe is None:
+            return Outcome(False, _NO_RECIPE)
+        fetched = self.download(order, sight)
+        return install(self.machine, order.remediation, order.recipe, transcript) if fetched.done else fetched
+
+    def repair(self, transcript: Path) -> Outcome:  # noqa: ARG002
+        """Leave it to the next installation: until then what was cut off counts as affected."""
+        return Outcome(True, "nothing to repair")
 
 
 def _guarded(work: Callable[[], Outcome]) -> Outcome:

@@ -57,6 +57,25 @@ def unfinished(rpm: Rpm) -> frozenset[str] | None:
         return None
 
 
+def files_of(rpm: Rpm, names: Iterable[str]) -> list[str]:
+    """List the files of installed packages.
+
+    Raises:
+        AgentError: rpm failed.
+    """
+    return _ask(rpm, "-ql", "--", *names).splitlines()
+
+
+def installed_at(rpm: Rpm, names: Iterable[str]) -> int:
+    """Say when the last of some packages came, in seconds since 1970.
+
+    Raises:
+        AgentError: rpm failed.
+    """
+    said = _ask(rpm, "-q", "--qf", r"%{INSTALLTIME}\n", "--", *names).split()
+    return max((int(word) for word in said if word.isdecimal()), default=0)
+
+
 def _listed(rpm: Rpm) -> list[Package]:
     lines = _ask(rpm, "-qa", "--qf", _FORMAT).splitlines()
     return [_package(line) for line in lines if not line.startswith(f"{_KEY}\t")]

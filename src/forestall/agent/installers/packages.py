@@ -1,0 +1,84 @@
+"""Orders about packages: of Debian through apt, of Red Hat's kin through dnf."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from forestall.agent import restarts
+from forestall.agent.debian import Debian
+from forestall.agent.installers import apt, dnf
+from forestall.agent.installers.outcome import Outcome
+from forestall.agent.inventory import rpm as rpm_packages
+from forestall.agent.rpm import Rpm
+from forestall.agent.sight import Sight
+from forestall.domain.evidence import Status
+from forestall.domain.matching import status_of
+from forestall.domain.order import Order
+from forestall.domain.remediation import Remediation
+
+
+@dataclass(frozen=True, slots=True)
+class DebianPackages:
+    """The packages of one Debian root."""
+
+    debian: Debian
+
+    def status(self, order: Order, sight: Sight) -> tuple[Status, str]:
+        """Compare by dpkg's order; old code that still runs waits for a restart."""
+        found = status_of(sight.inventory, _remediation(order))
+        if found[0] is not Status.FIXED:
+            return found
+        running = restarts.still_running(self.debian.path, sight.inventory, order.source, sight.stale)
+        return _effective(found, running)
+
+    def download(self, order: Order, sight: Sight) -> Outcome:
+        """Fetch into apt's own cache."""
+        return apt.download(self.debian, apt.names_of(sight.inventory, order.source))
+
+    def install(self, order: Order, sight: Sight, transcript: Path) -> Outcome:
+        """Bring what is installed to what the archive offers."""
+        return apt.install(self.debian, apt.names_of(sight.inventory, order.source), transcript)
+
+    def repair(self, transcript: Path) -> Outcome:
+        """Let dpkg finish."""
+        return apt.repair(self.debian, transcript)
+
+
+@dataclass(frozen=True, slots=True)
+class RpmPackages:
+    """The packages of one root with rpm."""
+
+    rpm: Rpm
+
+    def status(self, order: Order, sight: Sight) -> tuple[Status, str]:
+        """Compare by rpm's order; old code that still runs waits for a restart."""
+        found = status_of(sight.inventory, _remediation(order))
+        if found[0] is not Status.FIXED:
+            return found
+        names = [each.name for each in sight.inventory.packages if each.source == order.source]
+        running = restarts.running(sight.stale, rpm_packages.files_of(self.rpm, names))
+        if restarts.older_than_start(order.source, rpm_packages.installed_at(self.rpm, names)):
+            running |= {restarts.MACHINE}
+        return _effective(found, tuple(sorted(running)))
+
+    def download(self, order: Order, sight: Sight) -> Outcome:
+        """Fetch into dnf's own cache."""
+        return dnf.download(self.rpm, dnf.pins_of(sight.inventory, order.source, order.version))
+
+    def install(self, order: Order, sight: Sight, transcript: Path) -> Outcome:
+        """Bring what is installed to exactly the version that was approved."""
+        return dnf.install(self.rpm, dnf.pins_of(sight.inventory, order.source, order.version), transcript)
+
+    def repair(self, transcript: Path) -> Outcome:
+        """Let dnf finish."""
+        return dnf.repair(self.rpm, transcript)
+
+
+def _remediation(order: Order) -> Remediation:
+    return Remediation(order.release, order.source, order.version, (), (), order.offered_at)
+
+
+def _effective(found: tuple[Status, str], running: tuple[str, ...]) -> tuple[Status, str]:
+    """Call nothing fixed that still runs the old code (A6)."""
+    if running:
+        return Status.PENDING_RESTART, f"still running the old code: {', '.join(running[:8])}"
+    return found
