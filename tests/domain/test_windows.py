@@ -21,6 +21,9 @@ STANDING = [
     pytest.param("200", Seen(OLD, False, (HERE,)), Status.FIXED, "revision 200", id="installed"),
     pytest.param("200", Seen(OLD, True, (HERE,)), Status.FIXED, "", id="installed, and another waits for a restart"),
     pytest.param("201", Seen(OLD, False, (HERE,)), Status.AFFECTED, "older than 201", id="installed as it was before"),
+    pytest.param(
+        "200", Seen(OLD, False, (HERE, HERE._replace(revision=199))), Status.AFFECTED, "199", id="one of two is older"
+    ),
     pytest.param("200", Seen(OLD, False, (OFFERED,)), Status.AFFECTED, "not installed", id="offered"),
     pytest.param("200", Seen(OLD, False, (OFFERED, HERE)), Status.AFFECTED, "", id="one of two is there"),
     pytest.param(
