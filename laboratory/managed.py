@@ -207,10 +207,10 @@ def _recalled(site: Site, server: Server, staff: Staff, update: Pending, timelin
     until("the recall is signed", gone, 60)
     server.kill()
     timeline.tell(f"{campaign} is withdrawn after {len(begun())} had begun; then the server is killed")
-    _wait(_LAST_WAVE + 30, lambda: all(_order(each, campaign) is None for each in staff.everybody))
+    _wait(_LAST_WAVE + 30, lambda: not _holding(staff, campaign, begun()))
     starts = begun()
     last = max((at - withdrawn).total_seconds() for at in starts.values())
-    held = [machine.name for machine in staff.everybody if _order(machine, campaign)]
+    held = _holding(staff, campaign, starts)
     timeline.figures |= {
         "recalled": len(staff.everybody) - len(starts),
         "begun_before_or_after_recall": len(starts),
@@ -222,6 +222,11 @@ def _recalled(site: Site, server: Server, staff: Staff, update: Pending, timelin
         f"recalled on all machines by the mirror alone: {len(starts)} had begun, the last one {last:.1f} s after "
         f"the recall; {len(staff.everybody) - len(starts)} never began"
     )
+
+
+def _holding(staff: Staff, campaign: str, starts: Iterable[str]) -> list[str]:
+    """List the machines that may still begin."""
+    return [each.name for each in staff.everybody if each.name not in starts and _order(each, campaign)]
 
 
 def _unsigned(server: Server, campaign: str) -> bool:
