@@ -48,7 +48,7 @@ def ask(
         raise typer.Exit(1)
 
 
-def helper(root: Root = Path("/"), state: StateDir = None) -> None:
+def helper(root: Root = Path("/"), state: StateDir = None, as_json: Json = False) -> None:
     """Ask the person of this session: by notifications and a page. Start it with the session, as that person."""
     from forestall.agent.helper import Helper
 
@@ -62,8 +62,12 @@ def helper(root: Root = Path("/"), state: StateDir = None) -> None:
         directory_of(root, state),
         Path(runtime),
         texts.language(),
-        lambda text: typer.echo(printable(text), err=True),
+        lambda text: typer.echo(_problem(text, as_json=as_json), err=True),
     ).serve(stop)
+
+
+def _problem(text: str, *, as_json: bool) -> str:
+    return msgspec.json.encode({"problem": text}).decode() if as_json else printable(text)
 
 
 def _given(view: QuestionView | None, *, now: bool, later: bool, at: str) -> Answer | None:
