@@ -13,7 +13,7 @@ from datetime import timedelta
 from forestall.simulate.company import make_company
 from forestall.simulate.invariants import violations
 from forestall.simulate.run import run
-from forestall.simulate.scenario import SCENARIOS, Name, squeezed
+from forestall.simulate.scenario import DRIVEN, SCENARIOS, squeezed
 
 DAYS = 16
 
@@ -58,7 +58,7 @@ def measured(machines: int, campaigns: int) -> Figure:
     found = happened = 0
     began = time.process_time()
     for seed in range(1, campaigns + 1):
-        scenario = squeezed(SCENARIOS[list(Name)[seed % len(Name)]], DAYS)
+        scenario = squeezed(SCENARIOS[DRIVEN[seed % len(DRIVEN)]], DAYS)
         lived = run(scenario, make_company(machines, seed), DAYS, seed)
         found += len(violations(lived))
         happened += lived.world.timeline.happened

@@ -208,3 +208,22 @@ def test_a_pass_that_fails_is_told_and_does_not_end_the_service(broken: Agent) -
     serve(broken, stop, complain)
     assert "not a Debian root" in told[0]
     assert state.load(broken.directory)[0].sequence == 0
+
+
+def test_people_volunteer_and_complain_in_their_language(agent: Agent, company: Company) -> None:
+    """P4.1, P4.2."""
+    company.orders = [order()]
+    run_pass(agent)
+    place = ("--state", str(agent.directory), "--root", str(agent.system.path))
+    joined = forestall_agent("volunteer", "join", *place)
+    assert (joined.returncode, "before others do" in joined.stdout) == (0, True)
+    left = forestall_agent("volunteer", "leave", *place, LC_ALL="ja_JP.UTF-8")
+    assert "ほかと同時に" in left.stdout
+    assert forestall_agent("volunteer", "perhaps", *place).returncode != 0
+    broke = forestall_agent("broke", "c-1", "the printer", *place, "--json")
+    assert json.loads(broke.stdout) == {"campaign": "c-1", "noted": True}
+    shown = json.loads(forestall_agent("status", "--state", str(agent.directory), "--json").stdout)
+    assert (shown["volunteers"], shown["orders"][0]["broke"]) == (False, "the printer")
+    lost = forestall_agent("broke", "c-9", "the printer", *place)
+    assert (lost.returncode, lost.stderr.count("\n")) == (1, 1)
+    assert "forestall-agent status" in lost.stderr

@@ -55,6 +55,8 @@ def test_a_test_is_told_with_its_hours_its_rule_and_what_is_proven(forestall: Sh
     told = forestall("rings", "test", name).out
     for sentence in ("LATE by", "volunteers: hold (ring-suspect, P4.2)", "too few to say anything"):
         assert sentence in told
+    assert forestall("campaign", "show", name, "--json").json["test"]["rings"] == said["rings"]
+    assert told in forestall("campaign", "show", name).out
     (row,) = forestall("rings", "testers", name, "--verdict", "broke", "--json").json
     assert (row["name"], row["rule"], row["broke"]) == ("first", "says-broke", "\x1b[31mthe till")
     assert "\x1b" not in forestall("rings", "testers", name).out

@@ -46,7 +46,7 @@ def test_the_same_run_reads_well_for_people_and_repeats_its_trace():
 def test_an_unknown_scenario_is_refused_with_the_ones_there_are():
     refused = run("--scenario", "plague")
     assert isinstance(refused.exception, InputError)
-    assert "blaster, imminent or service-pack" in str(refused.exception)
+    assert "blaster, imminent, service-pack, rings or broken" in str(refused.exception)
 
 
 @pytest.mark.parametrize("seeds", [6])

@@ -8,11 +8,13 @@ import pytest
 
 from forestall.domain.campaign import Phase, halted
 from forestall.domain.policy import DAY, HOUR, MINUTE
+from forestall.domain.ring import Ring
 from forestall.simulate.history import Effect, History, Kind, Release
 from forestall.simulate.invariants import INVARIANTS, violations
 from forestall.simulate.mutants import MUTANTS, hunt, summary
 from forestall.simulate.people import PATCH
 from forestall.simulate.run import Run
+from forestall.simulate.server import Server
 
 Spoil = Callable[[Run], Run]
 
@@ -71,6 +73,18 @@ def deadline_missed(run: Run) -> Run:
     return replace(run, world=replace(run.world, campaigns={PATCH: campaign}))
 
 
+def ring_forgotten(run: Run) -> Run:
+    """As if the rings had tested it, and it had gone to everybody with only the team's open."""
+    tables = run.server.memory.tables.copy()
+    tables.campaigns[PATCH] = replace(tables.campaigns[PATCH], ring=Ring.TEAM)
+    tables.records = {key: record._replace(ring=Ring.BROAD) for key, record in tables.records.items()}
+    spoilt = Server(
+        run.server.timeline, replace(run.server.memory, tables=tables), run.server.core, run.history
+    )
+    spoilt.shared = run.server.shared
+    return replace(run, server=spoilt)
+
+
 def exemption_lost(run: Run) -> Run:
     exemptions = {mark: until + DAY for mark, until in run.world.exemptions.items()}
     return replace(run, world=replace(run.world, exemptions=exemptions))
@@ -93,6 +107,7 @@ def exemption_lost(run: Run) -> Run:
         pytest.param("S8", restored, id="warned on an older backup"),
         pytest.param("S8", exemption_lost, id="an exemption is gone after a replay"),
         pytest.param("S9", stopped, id="forced two minutes after a halt"),
+        pytest.param("S10", ring_forgotten, id="installed on a machine whose ring is not open"),
         pytest.param("L2", kept, id="fixed and never let back"),
         pytest.param("L3", never_resumed, id="halted for ever"),
         pytest.param("L3", deadline_missed, id="a deadline that nobody kept"),
@@ -105,7 +120,7 @@ def test_a_spoiled_life_is_found(calm: Run, invariant: str, spoil: Spoil):
 
 def test_every_invariant_says_what_it_asks_for():
     assert [check.__name__.upper() for check in INVARIANTS] == [
-        *(f"S{n}" for n in range(1, 10)), "L1", "L2", "L3",
+        *(f"S{n}" for n in range(1, 11)), "L1", "L2", "L3",
     ]  # fmt: skip
     assert all(check.__doc__ for check in INVARIANTS)
 

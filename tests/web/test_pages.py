@@ -8,11 +8,14 @@ from html.parser import HTMLParser
 
 import pytest
 
-from domain.made import DAY, START
+from domain.made import DAY, HOUR, START
 from forestall.domain.advisory import Catalogue
-from forestall.server import operators
+from forestall.domain.campaign import Step
+from forestall.domain.ring import Ring
+from forestall.server import operators, rings
 from forestall.server.overview import Overview, campaign_row
 from forestall.server.triage import triage
+from forestall.store.ratings import ThreeEs
 from forestall.web.app import make_app
 from forestall.web.curve import curve
 from forestall.web.pages import _shared
@@ -206,3 +209,29 @@ def test_there_is_no_curve_of_nobody(points: list[tuple[datetime, int]]):
 
 def test_the_curve_of_one_machine_before_anything_happened():
     assert "polyline" in curve([(AT, 1)], None, AT, texts("ja"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_says_how_a_test_stands(site: Site, language: str):
+    """P4.4: the hours since the hand-over; P4.1: what each ring that has it answers, and who has it not yet."""
+    company = site.company
+    first = company.machine(name="first")
+    company.machine(name="second")
+    rings.put_into(company.database, Ring.TEAM, rings.Selection((first,)), "aiko", company.now)
+    operators.rate_update(
+        company.database, "DSA-1-1", ThreeEs(expansion=True), None, "a worm", "aiko", company.now
+    )
+    started = operators.start_campaign(
+        company.installation, OPENSSL, None, "aiko", company.now, testing=False, rings=True
+    )
+    company.now += 49 * HOUR
+    said = " ".join(Page(site.ask("GET", f"/?lang={language}").text).said.split())
+    words = texts(language)
+    assert f"{words['hours so far'].format(n=49, most=72)}: {words['haste slow']}" in said
+    assert f"{words['ring team']}100100" in said.replace(" ", "")
+    assert f"forestall rings testers {started.id}" in said
+    company.now += 24 * HOUR
+    page = site.ask("GET", f"/?lang={language}").text
+    assert f'<p class="act">{words["hours so far"].format(n=73, most=72)}: {words["haste late"]}' in page
+    operators.move_campaign(company.database, started.id, Step.CLOSE, "aiko", company.now)
+    assert words["haste late"] not in site.ask("GET", f"/?lang={language}").text

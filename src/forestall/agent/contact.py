@@ -49,7 +49,6 @@ class Contact:
     def check_in(self) -> None:
         """Report how the machine stands, and take in the orders that the answer names."""
         memory, found = self._memory, self._memory.state
-        digest = self._digest()
         answer = self._say()
         if isinstance(answer, NoAnswer):
             self._fell_silent(answer)
@@ -57,7 +56,7 @@ class Contact:
             if self._read_orders([held.hint for held in found.held.values()], 0):
                 found.checked_at = memory.now()
             return
-        self._heard(answer, digest)
+        self._heard(answer)
         if answer.send_inventory:
             failed = client.put_inventory(self._line, report_of(memory.sight))
             if failed is not None:
@@ -102,12 +101,14 @@ class Contact:
         self._memory.save()
         return None
 
-    def _heard(self, answer: protocol.CheckInAnswer, digest: str) -> None:
+    def _heard(self, answer: protocol.CheckInAnswer) -> None:
         memory, found = self._memory, self._memory.state
         own = memory.agent.clock()
         found.skew_seconds = (agreed_time(own, answer.server_time) - own).total_seconds()
         found.silent_checks, found.last_problem = 0, ""
-        found.reported = digest
+        for held in found.held.values():
+            held.broke = ""  # it is with the server now, which keeps it
+        found.reported = self._digest()
         pause = schedule.after_answer(timedelta(seconds=answer.next_check_seconds))
         found.next_check_at = memory.now() + pause
         if answer.server_time > memory.now():
@@ -153,11 +154,12 @@ class Contact:
             sequence=self._memory.state.sequence,
             inventory_sha256=self._memory.sight.sha256,
             states=self._states(),
+            volunteers=self._memory.state.person.volunteers,
         )
 
     def _digest(self) -> str:
-        seen = self._memory.sight.sha256.encode()
-        return hashlib.sha256(seen + msgspec.json.encode(self._states())).hexdigest()
+        said = (self._memory.sight.sha256, self._states(), self._memory.state.person.volunteers)
+        return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
 
     def _states(self) -> list[protocol.OrderState]:
         person = self._memory.state.person
@@ -182,4 +184,6 @@ def _state_of(held: Held, person: Person) -> protocol.OrderState:
         picked_at=person.restart_picked_at if pending else held.picked_at,
         held_by=held.held_by,
         detail=detail[:2_000],
+        services=held.services,
+        broke=held.broke,
     )

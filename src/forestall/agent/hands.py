@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from forestall.agent import channel, orders, payloads
+from forestall.agent import channel, orders, payloads, services
 from forestall.agent.debian import Debian
 from forestall.agent.installers import apt
 from forestall.agent.installers.outcome import Outcome
@@ -58,6 +58,7 @@ def install(memory: Memory, held: Held, *, chosen: bool) -> Outcome:
     """Install, look, and believe only what is seen."""
     memory.state.installing = True
     held.attempts += 1
+    services.note_before(memory, held)
     memory.save()
     order = orders.order_of(held)
     outcome = memory.installer(order).install(order, memory.sight, _transcript(memory))
@@ -65,6 +66,7 @@ def install(memory: Memory, held: Held, *, chosen: bool) -> Outcome:
     held.forced = not chosen
     held.picked_at = None  # it is over, failed or not: then the person is asked anew
     memory.see()
+    services.note_after(memory, held)
     if held.status in INSTALLED:
         held.installed_at = memory.now()
         outcome = Outcome(True, outcome.detail)

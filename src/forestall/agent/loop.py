@@ -1,6 +1,6 @@
 """One pass of the agent: gather, decide by the rule table, apply; what a person asks for goes the same way."""
 
-from forestall.agent import hands, orders, person, restarting, state
+from forestall.agent import hands, orders, person, restarting, services, state
 from forestall.agent.contact import Contact
 from forestall.agent.installers.outcome import Outcome
 from forestall.agent.memory import Agent, Memory
@@ -38,6 +38,7 @@ class _Pass:
         if self.memory.state.installing:
             hands.repair(self.memory)
         self.memory.see()
+        services.watch(self.memory)
         self._picked_now = person.hear(self.memory)
         self._held_by = agent.holds()
         if ask:

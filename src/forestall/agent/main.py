@@ -5,13 +5,14 @@ import signal
 import socket
 import sys
 import threading
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import typer
 
-from forestall.agent import identity, show, texts, tuf
+from forestall.agent import identity, person, show, texts, tuf
 from forestall.agent.ask import ask, helper
 from forestall.agent.debian import printable
 from forestall.agent.enrolment import Invitation, join
@@ -20,6 +21,7 @@ from forestall.agent.memory import Agent
 from forestall.agent.options import Json, Root, StateDir, directory_of
 from forestall.agent.restarting import SHUTDOWN
 from forestall.agent.service import serve
+from forestall.agent.services import SHOW
 from forestall.agent.system import system_at
 from forestall.clock import utc_now
 from forestall.domain.errors import ForestallError, InputError
@@ -30,6 +32,13 @@ app = typer.Typer(
 app.add_typer(tuf.app, name="tuf")
 app.command()(ask)
 app.command()(helper)
+
+
+class Part(StrEnum):
+    """Whether a machine is among the volunteers."""
+
+    JOIN = "join"
+    LEAVE = "leave"
 
 
 @app.command()
@@ -112,6 +121,32 @@ def install(
         raise typer.Exit(1)
 
 
+@app.command()
+def volunteer(
+    part: Annotated[Part, typer.Argument(help="join or leave.")],
+    root: Root = Path("/"),
+    state: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Get updates before others do, to test them; or no longer."""
+    joins = part is Part.JOIN
+    person.volunteer(_agent(root, state), joins=joins)
+    _print(as_json, {"volunteers": joins}, texts.HEARD[texts.language()]["joined" if joins else "left"])
+
+
+@app.command()
+def broke(
+    campaign: Annotated[str, typer.Argument(help="The campaign, as `forestall-agent status` shows it.")],
+    what: Annotated[str, typer.Argument(help="What no longer works, in your own words.")],
+    root: Root = Path("/"),
+    state: StateDir = None,
+    as_json: Json = False,
+) -> None:
+    """Say that an update broke something; it counts against the update before others get it."""
+    person.complain(_agent(root, state), campaign, what)
+    _print(as_json, {"campaign": campaign, "noted": True}, texts.HEARD[texts.language()]["broke"])
+
+
 def main() -> None:
     """Run a command; what goes wrong is said in one sentence, never as a stack trace."""
     try:
@@ -128,8 +163,13 @@ def _agent(root: Path, state: Path | None) -> Agent:
     directory = directory_of(root, state)
     identity.prepare(directory)
     place = root.resolve()
-    restart = SHUTDOWN if place == Path("/") else ()
-    return Agent(directory, system_at(place, directory), restart=restart)
+    here = place == Path("/")
+    return Agent(
+        directory,
+        system_at(place, directory),
+        restart=SHUTDOWN if here else (),
+        services=SHOW if here else (),
+    )
 
 
 def _host_name(given: str, root: Path) -> str:

@@ -46,6 +46,8 @@ class Agent:
     """What keeps a picked moment from being used just now."""
     restart: tuple[str, ...] = ()
     """The fixed command that restarts the machine; none where this root is not the machine itself."""
+    services: tuple[str, ...] = ()
+    """The fixed command that says how its services stand; none where this root is not the machine itself."""
 
 
 class Memory:

@@ -1,9 +1,15 @@
 """Takes what the person said into the state; a moment that was slept through is asked for anew (P5.2)."""
 
+from forestall.agent import state
+from forestall.agent.debian import printable
 from forestall.agent.inbox import Inbox, Kept
-from forestall.agent.memory import Memory
+from forestall.agent.memory import Agent, Memory
 from forestall.domain.asking import Choice, Topic
+from forestall.domain.errors import InputError
 from forestall.domain.order import missed
+
+LONGEST_COMPLAINT = 500
+"""Characters; the first ones are kept."""
 
 
 def hear(memory: Memory) -> Topic | None:
@@ -17,6 +23,35 @@ def hear(memory: Memory) -> Topic | None:
     memory.save()  # before it is forgotten: an answer that was taken outlives a power cut
     inbox.taken(answer)
     return answer.topic if answer.choice is Choice.NOW else None
+
+
+def volunteer(agent: Agent, *, joins: bool) -> None:
+    """Join those who test updates before others do, or leave them; the next check-in says so (P4.1)."""
+    with state.alone(agent.directory):
+        memory = Memory(agent)
+        memory.state.person.volunteers = joins
+        memory.note("the person joined the volunteers" if joins else "the person left the volunteers")
+        memory.save()
+
+
+def complain(agent: Agent, campaign: str, broke: str) -> None:
+    """Keep what the person says that an update broke, until a check-in has told it (P4.2).
+
+    Raises:
+        InputError: nothing is said, or this machine has no such order.
+    """
+    said = " ".join(printable(broke, LONGEST_COMPLAINT).split())
+    if not said:
+        raise InputError('say what it broke: forestall-agent broke CAMPAIGN "what it broke"')
+    with state.alone(agent.directory):
+        memory = Memory(agent)
+        held = memory.state.held.get(campaign)
+        if held is None:
+            name = printable(campaign, 80)
+            raise InputError(f"no order of “{name}” is here; forestall-agent status lists them")
+        held.broke = said
+        memory.note("the person says that it broke something", held, detail=said)
+        memory.save()
 
 
 def _come_back(memory: Memory) -> None:

@@ -37,6 +37,10 @@ class OrderView(msgspec.Struct):
     installed_at: datetime | None
     picked_at: datetime | None
     held_by: list[Hold]
+    services: list[str]
+    """Those that have failed since it was installed."""
+    broke: str
+    """What the person said that it broke, until the server has heard it."""
 
 
 class StatusView(msgspec.Struct):
@@ -47,6 +51,8 @@ class StatusView(msgspec.Struct):
     problem: str
     restart_latest_at: datetime | None
     """The machine restarts then by itself, if not before; none where no restart is due or only people do it."""
+    volunteers: bool | None
+    """The person tests updates before others do; None where nobody ever said."""
     orders: list[OrderView]
     done: list[Entry]
 
@@ -60,6 +66,7 @@ def status_of(directory: Path, clock_now: datetime, tongue: str) -> StatusView:
         next_check_at=remembered.next_check_at,
         problem=complaint or remembered.last_problem,
         restart_latest_at=remembered.person.restart_latest_at,
+        volunteers=remembered.person.volunteers,
         orders=[_view(held, remembered.person, now, tongue) for held in remembered.held.values()],
         done=journal.tail(directory, 10),
     )
@@ -72,26 +79,37 @@ def lines(view: StatusView, now: datetime, tongue: str) -> Iterator[str]:
     yield f"{words['checked']}: {checked}"
     if view.problem:
         yield f"{words['problem']}: {printable(view.problem, 300)}"
+    if view.volunteers:
+        yield words["volunteers"]
     if not view.orders:
         yield words["nothing"]
     for order in view.orders:
-        yield ""
-        yield printable(f"{order.source} {order.version} [{order.level}] {order.text}", 400)
-        yield f"  {words['state']}: {words.get(order.status, order.status)} ({printable(order.detail, 300)})"
-        yield f"  {words['deadline']}: {texts.instant(order.deadline_at, now, tongue)}"
-        yield f"  {words['next']}: {printable(order.next, 300)} [{order.paragraph}]"
-        if order.picked_at is not None:
-            yield f"  {words['picked']}: {texts.instant(order.picked_at, now, tongue)}"
-        if order.held_by:
-            yield f"  {words['held']}: {', '.join(words[hold] for hold in order.held_by)}"
-        if order.problem:
-            yield f"  {words['problem']}: {printable(order.problem, 400)}"
+        yield from _order_lines(order, now, tongue)
     if view.done:
         yield ""
         yield f"{words['done']}:"
     for entry in view.done:
         about = " ".join(part for part in (entry.campaign, entry.event, entry.detail) if part)
         yield f"  {entry.at.astimezone():%Y-%m-%d %H:%M:%S}  {printable(about, 300).replace(chr(10), ' ')}"
+
+
+def _order_lines(order: OrderView, now: datetime, tongue: str) -> Iterator[str]:
+    words = texts.WORDS[tongue]
+    yield ""
+    yield printable(f"{order.source} {order.version} [{order.level}] {order.text}", 400)
+    yield f"  {words['state']}: {words.get(order.status, order.status)} ({printable(order.detail, 300)})"
+    yield f"  {words['deadline']}: {texts.instant(order.deadline_at, now, tongue)}"
+    yield f"  {words['next']}: {printable(order.next, 300)} [{order.paragraph}]"
+    if order.picked_at is not None:
+        yield f"  {words['picked']}: {texts.instant(order.picked_at, now, tongue)}"
+    if order.held_by:
+        yield f"  {words['held']}: {', '.join(words[hold] for hold in order.held_by)}"
+    if order.services:
+        yield f"  {words['services']}: {printable(', '.join(order.services), 400)}"
+    if order.broke:
+        yield f"  {words['broke']}: {printable(order.broke, 400)}"
+    if order.problem:
+        yield f"  {words['problem']}: {printable(order.problem, 400)}"
 
 
 def as_json(view: StatusView) -> str:
@@ -127,4 +145,6 @@ def _view(held: Held, person: Person, now: datetime, tongue: str) -> OrderView:
         installed_at=held.installed_at,
         picked_at=person.restart_picked_at if pending else held.picked_at,
         held_by=held.held_by,
+        services=held.services,
+        broke=held.broke,
     )

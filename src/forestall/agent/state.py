@@ -49,6 +49,12 @@ class Held(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The moment that the person picked for it."""
     held_by: list[Hold] = []
     """What keeps the picked moment from being used."""
+    ran: list[str] = []
+    """Services that ran before it was installed."""
+    services: list[str] = []
+    """Those of them that have failed since (P4.2)."""
+    broke: str = ""
+    """What the person says that it broke; until the server has heard it."""
 
 
 class Person(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -65,6 +71,8 @@ class Person(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What it was restarted for already (A6)."""
     restarted_boot: str = ""
     """The boot in which it was told to restart."""
+    volunteers: bool | None = None
+    """The person tests updates before others do (P4.1); None where nobody ever said."""
 
 
 class State(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -62,6 +62,9 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "problem": "Problem",
         "picked": "You picked",
         "held": "Waits, since it is in use",
+        "services": "Failed since the installation",
+        "broke": "You said that it broke",
+        "volunteers": "This machine gets updates before others do, to test them.",
         "full_screen": "full screen",
         "presentation": "a presentation or a film",
         "battery": "little battery",
@@ -88,6 +91,9 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "problem": "問題",
         "picked": "予約した時刻",
         "held": "使用中のため待機しています",
+        "services": "インストール後に停止したサービス",
+        "broke": "ご報告いただいた不具合",
+        "volunteers": "このコンピューターは、テストのためほかより先に更新を受け取ります。",
         "full_screen": "全画面表示",
         "presentation": "発表または動画の再生中",
         "battery": "バッテリー残量不足",
@@ -108,6 +114,20 @@ WORDS: Mapping[str, Mapping[str, str]] = {
         "unknown": "不明",
     },
 }
+
+HEARD: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "joined": "Noted: this machine gets updates before others do. The server hears of it at the next contact.",
+        "left": "Noted: this machine gets updates with all others. The server hears of it at the next contact.",
+        "broke": "Noted. The server hears of it at the next contact.",
+    },
+    "ja": {
+        "joined": "記録しました。このコンピューターはほかより先に更新を受け取ります。次の通信時にサーバーへ伝えます。",
+        "left": "記録しました。このコンピューターはほかと同時に更新を受け取ります。次の通信時にサーバーへ伝えます。",
+        "broke": "記録しました。次の通信時にサーバーへ伝えます。",
+    },
+}
+"""What is said to somebody who told the agent something about testing (P4.1, P4.2)."""
 
 _UNITS = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 

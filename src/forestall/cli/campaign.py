@@ -211,7 +211,8 @@ def list_campaigns(data: Directory = None, json: Json = False) -> None:
 
 @app.command()
 def show(name: Name, data: Directory = None, json: Json = False) -> None:
-    """Show how a campaign stands: five numbers that never hide each other (A3)."""
+    """Show how a campaign stands: five numbers that never hide each other (A3), and how its test stands (P4)."""
+    from forestall.cli.rings import tell_test
     from forestall.clock import utc_now
     from forestall.server.overview import campaign_row
     from forestall.server.wiring import opened
@@ -225,7 +226,7 @@ def show(name: Name, data: Directory = None, json: Json = False) -> None:
             "concerned": row.standing.concerned,
         }
         print_json({"campaign": row.id, "update": row.remediation, "phase": row.phase, "halted": row.halted_because}
-                   | {"deadline_at": row.deadline_at, "held": row.held} | numbers)  # fmt: skip
+                   | {"deadline_at": row.deadline_at, "held": row.held, "test": row.test} | numbers)  # fmt: skip
         return
     print_line(f"{row.id}: {row.remediation}, {row.phase}, deadline {row.deadline_at or 'not set'}")
     if row.halted_because:
@@ -235,6 +236,8 @@ def show(name: Name, data: Directory = None, json: Json = False) -> None:
         print_line(f"  {key.replace('_', ' ')}: {value}")
     if row.held:
         print_line(f"  held by a brake: {row.held}")
+    if row.test is not None:
+        tell_test(row.test)
 
 
 def _step(name: str, step: str, by: str, data: Directory, *, json: bool) -> None:

@@ -108,7 +108,7 @@ def show_test(name: Name, data: Directory = None, json: Json = False) -> None:
     if json:
         print_json(found)
     else:
-        _tell(found)
+        tell_test(found)
 
 
 @app.command(name="testers")
@@ -156,7 +156,8 @@ def list_testers(
     )
 
 
-def _tell(found: "RingStanding") -> None:
+def tell_test(found: "RingStanding") -> None:
+    """Say how a campaign's test stands."""
     from forestall.domain.duration import format_duration
 
     hours = found.hours
@@ -165,7 +166,7 @@ def _tell(found: "RingStanding") -> None:
     )
     print_line(f"  tested {_when(hours.tested_at)}; distributed {_when(hours.distributed_at)}")
     print_line(
-        f"  {format_duration(hours.taken)} so far, 72h at most"
+        f"  {format_duration(hours.taken)} so far, {format_duration(hours.due_at - hours.handed_over_at)} at most"
         if hours.distributed_at is None
         else f"  {format_duration(hours.taken)} from the hand-over"
     )
@@ -175,12 +176,11 @@ def _tell(found: "RingStanding") -> None:
         ["ring", "has it", "machines", "clean", "trying", "waiting", "quiet", "harmed", "refuted", "proven"],
         (
             [
-                row.ring, "yes" if row.open else "held", row.machines, v.get("clean", 0), v.get("trying", 0),
-                v.get("waiting", 0), v.get("quiet", 0) + v.get("silent", 0), v.get("failed", 0) + v.get("broke", 0),
-                v.get("refuted", 0), row.proven,
+                row.ring, "yes" if row.open else "held", row.machines, row.count("clean"), row.count("trying"),
+                row.count("waiting"), row.count("quiet", "silent"), row.count("failed", "broke"),
+                row.count("refuted"), row.proven,
             ]
             for row in found.rings
-            for v in [{str(key): count for key, count in row.verdicts.items()}]
         ),
         empty="Tested by hand. Next: forestall campaign distribute " + found.campaign,
     )  # fmt: skip

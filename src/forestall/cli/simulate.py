@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from forestall.simulate.report import Report
 
 app = typer.Typer(help="A made-up company lives through a campaign on a virtual clock.")
-_SCENARIOS = "blaster, imminent or service-pack"
+_SCENARIOS = "blaster, imminent, service-pack, rings or broken"
 
 
 @app.callback(invoke_without_command=True)

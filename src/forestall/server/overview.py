@@ -10,6 +10,7 @@ from forestall.domain.metrics import Standing, standing
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
 from forestall.domain.remediation import RemediationId
+from forestall.server.rings import RingStanding, standing_of
 from forestall.server.triage import TriageRow, triage
 from forestall.store import campaigns, devices, feeds, intents, records
 from forestall.store.database import Connection, Database
@@ -31,6 +32,8 @@ class CampaignRow:
     """Machines for which something waits behind a brake."""
     open_over_time: tuple[tuple[datetime, int], ...]
     """How many machines were still vulnerable after each change, from the distribution on."""
+    test: RingStanding | None
+    """The hours since the hand-over and what the rings answer (P4); None once it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +120,7 @@ def _row(con: Connection, campaign: Campaign, now: datetime, policy: Policy) -> 
         standing=standing(found, campaign, now, policy),
         held=len(intents.held(con, campaign.id)),
         open_over_time=((start, len(found)), *_thinned(steps)),
+        test=standing_of(con, campaign, now, policy) if campaign.open else None,
     )
 
 

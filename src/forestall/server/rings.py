@@ -122,6 +122,10 @@ class RingRow:
     """Empty while it does not have it: its machines are held."""
     proven: int
 
+    def count(self, *verdicts: str) -> int:
+        """Count the machines with one of these verdicts."""
+        return sum(self.verdicts.get(Verdict(each), 0) for each in verdicts)
+
 
 @dataclass(frozen=True, slots=True)
 class RingStanding:
@@ -148,14 +152,16 @@ def ring_standing(database: Database, name: str, now: datetime, policy: Policy) 
 
 def standing_of(con: Connection, campaign: Campaign, now: datetime, policy: Policy) -> RingStanding:
     """Say how a campaign's test stands; writes nothing."""
-    having = up_to(campaign.ring)
+    hours, having = hours_of(campaign, now, policy), up_to(campaign.ring)
+    if not having:
+        return RingStanding(campaign.id, hours, rings=(), judgement=None, proof=proof(0, 0))
     tallies = trials.tally(con, campaign.id, campaign.revision, having, span_of(campaign, now, policy))
     waiting = rings.counts_in(con, campaign.id, now)
     total = together(tallies.values())
     return RingStanding(
         campaign=campaign.id,
-        hours=hours_of(campaign, now, policy),
-        rings=tuple(_row(ring, tallies.get(ring), waiting) for ring in RINGS) if campaign.ring else (),
+        hours=hours,
+        rings=tuple(_row(ring, tallies.get(ring), waiting) for ring in RINGS),
         judgement=judgement(con, campaign, now, policy),
         proof=proof(total.harmed, total.clean + total.harmed),
     )

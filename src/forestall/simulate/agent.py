@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from forestall.domain.campaign import Phase
 from forestall.domain.evidence import Status, Witness
 from forestall.domain.order import CampaignId, Decision, Limits, Standing, Step, Verb, came_back
 from forestall.domain.policy import HOUR, MINUTE
@@ -53,10 +54,11 @@ def _check_in(world: World, machine: Machine, forcing: CampaignId | None = None)
         (campaign, truth.status, held.failures if (held := machine.orders.get(campaign)) else 0)
         for campaign, truth in machine.truths.items()
     )
+    down = tuple(campaign for campaign, truth in machine.truths.items() if truth.down)
     for truth in machine.truths.values():
         if not truth.clean:
             truth.shown_at = world.now
-    answer = _deliver(world, Report(machine.id, machine.sequence, states, forcing))
+    answer = _deliver(world, Report(machine.id, machine.sequence, states, forcing, machine.boots, down))
     if answer is None:
         return False
     _take(world, machine, answer)
@@ -147,10 +149,18 @@ def _act(
 def pick_moment(world: World, machine: Machine, campaign: CampaignId) -> None:
     """The person behind a machine hears of the patch and picks a moment, or does not (P5.2, P6.1)."""
     habit, deadline_at = machine.habit, world.campaigns[campaign].deadline_at
-    if habit.temper is Temper.RESPONDS:
+    if _tested(world, campaign):
+        plan(
+            world, machine, campaign, world.timeline.seconds(600, 3 * 3600)
+        )  # testers are there for it (P4.1)
+    elif habit.temper is Temper.RESPONDS:
         plan(world, machine, campaign, habit.answers_after)
     elif habit.temper is Temper.WAITS and deadline_at is not None:
         plan(world, machine, campaign, deadline_at - world.now - 2 * habit.answers_after)
+
+
+def _tested(world: World, campaign: CampaignId) -> bool:
+    return world.campaigns[campaign].phase is Phase.TESTING
 
 
 def plan(world: World, machine: Machine, campaign: CampaignId, wait: timedelta) -> None:
@@ -212,10 +222,12 @@ def _installed(world: World, machine: Machine, campaign: CampaignId, forced: boo
     else:
         if held is not None:
             held.failures, held.failed_at = 0, None
+        machine.truths[campaign].down = machine.fragile and world.faults.patch_breaks_services
         pending = not machine.habit.restarts_itself
         world.becomes(machine, campaign, Status.PENDING_RESTART if pending else Status.FIXED)
         if pending:
-            world.timeline.after(world.timeline.seconds(3600, 60 * 3600), restart, world, machine)
+            most = 4 if _tested(world, campaign) else 60
+            world.timeline.after(world.timeline.seconds(3600, most * 3600), restart, world, machine)
         elif not machine.device.managed and world.timeline.chance(0.5):
             check_myself(world, machine, campaign)
     wake(world, machine)
@@ -232,6 +244,7 @@ def restart(world: World, machine: Machine) -> None:
     pending = [
         campaign for campaign, truth in machine.truths.items() if truth.status is Status.PENDING_RESTART
     ]
+    machine.boots += bool(pending)
     for campaign in pending:
         world.becomes(machine, campaign, Status.FIXED)
     if pending:

@@ -13,6 +13,7 @@ from forestall.domain.order import CampaignId, Order, Verb
 from forestall.domain.policy import MINUTE
 from forestall.domain.product import ProductName
 from forestall.domain.record import Outcome, Receipt, Record, after_attempts
+from forestall.simulate import testers
 from forestall.simulate.machine import Answer, Handed, Report
 from forestall.simulate.memory import IntentKey, Key, Memory
 from forestall.simulate.server import Server
@@ -47,6 +48,8 @@ class Desk:
             heard = self.server.core.after_evidence(record, Evidence(Witness.AGENT, status, now))
             forcing = report.forcing == campaign
             heard = after_attempts(heard, failures, now, forced=False, forcing=forcing)._replace(heard_at=now)
+            if tables.campaigns[campaign].ring is not None:
+                heard = testers.hear(self.server, key, heard, report, status)
             self.server.memory.put(key, heard, now)
             if failures > record.failures:
                 self.server.halt_if_failing(campaign)
@@ -63,7 +66,7 @@ class Desk:
             return None  # what the backup says may have been taken back since
         if record.offered_at is None and record.forced_at is None:
             return None
-        if campaign.deadline_at is None or campaign.distributed_at is None:
+        if campaign.ring is None and campaign.distributed_at is None:
             return None
         moment = memory.moment(key[0], now)
         stopped = (
@@ -71,7 +74,9 @@ class Desk:
         )
         if stopped and not moment.withdrawn:
             return None
-        start = force_at(campaign, key[1], self.server.shared.fleet, policy)
+        start = now + 2 * policy.order_valid_for  # never, while it is tested
+        if campaign.deadline_at is not None:
+            start = force_at(campaign, key[1], self.server.shared.fleet, policy)
         if moment.overdue and not moment.withdrawn:
             case = self.server.core.case_of(record, moment)
             if not case.forced or self.server.core.guard(Action.INSTALL, case) is not None:
@@ -79,7 +84,8 @@ class Desk:
         order = Order(
             campaign.id, campaign.revision, Verb.RECALL if moment.withdrawn else Verb.UPGRADE,
             ProductName.DEBIAN, "", "", "",
-            offered_at=campaign.distributed_at, force_at=start, expires_at=now + policy.order_valid_for,
+            offered_at=campaign.distributed_at or campaign.handed_over_at, force_at=start,
+            expires_at=now + policy.order_valid_for,
             level=campaign.level, texts={},
         )  # fmt: skip
         return Handed(

@@ -32,6 +32,8 @@ class Faults:
     """Share of installs that fail because the patch is bad."""
     patch_kills: float = 0.0
     """Share of forced installs after which a machine is not heard again."""
+    patch_breaks_services: bool = False
+    """After its install a service of fragile machines does not start any more; also in the calm."""
     clock_jumps: tuple[datetime, ...] = ()
     kills: tuple[datetime, ...] = ()
     """The server process dies and starts again."""

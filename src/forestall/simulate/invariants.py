@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from forestall.domain.campaign import Phase
 from forestall.domain.events import verify
+from forestall.domain.evidence import Status
 from forestall.domain.policy import HOUR, MINUTE
+from forestall.domain.ring import RINGS, Ring, up_to
 from forestall.simulate.history import Effect, Kind
 from forestall.simulate.run import Run
 
@@ -135,6 +137,16 @@ def s9(run: Run) -> Found:
             yield effect.at, f"{effect.device} was {effect.kind}, stopped since {effect.stopped_at}"
 
 
+def s10(run: Run) -> Found:
+    """No machine gets a patch before its ring has it (P4.1)."""
+    for campaign in run.server.memory.tables.campaigns.values():
+        held = set(RINGS) - set(up_to(campaign.ring)) if campaign.ring else set[Ring]()
+        for (name, device), record in run.server.memory.tables.records.items():
+            status = run.world.machines[device].truths[name].status if name == campaign.id else None
+            if record.ring in held and status in {Status.FIXED, Status.PENDING_RESTART}:
+                yield run.ends, f"{device} has {name}, and its ring {record.ring} has it not"
+
+
 def l1(run: Run) -> Found:
     """After the calm every vulnerable machine is fixed, off, exempt, or waits for somebody by name (R14)."""
     server = run.server
@@ -214,7 +226,7 @@ def l3(run: Run) -> Found:
                 yield run.ends, f"{contained} is open although {pack.id} contains it"
 
 
-INVARIANTS: tuple[Callable[[Run], Found], ...] = (s1, s2, s3, s4, s5, s6, s7, s8, s9, l1, l2, l3)
+INVARIANTS: tuple[Callable[[Run], Found], ...] = (s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, l1, l2, l3)
 """Every one of them, in order."""
 
 

@@ -24,6 +24,8 @@ class Truth:
     planned: bool = False
     """Its person has decided when to install."""
     forced_at: datetime | None = None
+    down: bool = False
+    """Services have failed since the install."""
 
     @property
     def clean(self) -> bool:
@@ -68,6 +70,9 @@ class Machine:
     timer: int = 0
     """Only the newest wake-up of the agent counts."""
     installing: bool = False
+    boots: int = 0
+    fragile: bool = False
+    """It runs a service that a bad patch breaks."""
 
     @property
     def device(self) -> Device:
@@ -100,6 +105,9 @@ class Report:
     """Campaign, status, failed forced installs in a row."""
     forcing: CampaignId | None = None
     """It installs this by force right after the answer."""
+    boot: int = 0
+    down: tuple[CampaignId, ...] = ()
+    """After these installs services have failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from forestall.domain.intent import Intent, intent_of
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
 from forestall.domain.record import Receipt, Record
+from forestall.domain.trial import Trial
 
 Key = tuple[CampaignId, DeviceId]
 """Names a record."""
@@ -104,6 +105,7 @@ class Tables:
     """Machines whose port is closed."""
     forced: list[Deed] = field(default_factory=list[Deed])
     raised: dict[CampaignId, int] = field(default_factory=dict[CampaignId, int])
+    trials: dict[Key, Trial] = field(default_factory=dict[Key, Trial])
     head: Head = EMPTY
     """The newest entry of the ledger that these tables reflect."""
 
@@ -122,7 +124,7 @@ class Tables:
         return Tables(
             dict(self.records), dict(self.campaigns), dict(self.intents), dict(self.open), dict(self.sequences),
             list(self.removals), dict(self.closings), dict(self.off), list(self.forced),
-            dict(self.raised), self.head,
+            dict(self.raised), dict(self.trials), self.head,
         )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ from forestall.domain.level import Level
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import DAY, HOUR, MINUTE
 from forestall.domain.remediation import RemediationId
+from forestall.domain.ring import RINGS
+from forestall.simulate import testers
 from forestall.simulate.replay import replay
 from forestall.simulate.scenario import Scenario
 from forestall.simulate.server import Server
@@ -37,7 +39,8 @@ class Staff:
         """Vulnerability and patch are public; the work begins (P1.3)."""
         timeline = self.timeline
         self._start(PATCH, Kind.PATCH, self.scenario.voluntary_period, timeline.now)
-        timeline.after(tested_after, self._step, PATCH, Step.DISTRIBUTE)
+        if not self.scenario.rings:
+            timeline.after(tested_after, self._step, PATCH, Step.DISTRIBUTE)
         if self.scenario.imminent_after is not None:
             timeline.after(tested_after + self.scenario.imminent_after, self._ask_imminent)
         if self.scenario.pack_after is not None:
@@ -63,6 +66,9 @@ class Staff:
         )  # fmt: skip
         begin(self.world, id)
         tables.enlist(self.world.company.devices, id)
+        if self.scenario.rings:
+            campaign = replace(campaign, ring=RINGS[0], ring_opened_at=campaign.handed_over_at)
+            testers.put_into_rings(self.server, id)
         self.server.change(campaign, Event(EventKind.CAMPAIGN_STARTED, "kim", id, id))
 
     def _step(self, id: CampaignId, step: Step) -> None:  # noqa: A002
@@ -129,8 +135,15 @@ class Staff:
                 and campaign.halted_at is not None
                 and self.timeline.chance(0.1 if self.world.stormy else 1)
             ):
-                self._resume(campaign.id)
+                self._after_halt(campaign)
         self._raise_brake()
+
+    def _after_halt(self, campaign: Campaign) -> None:
+        """Somebody looks: a patch that breaks machines is withdrawn, everything else goes on."""
+        if self.scenario.breaks and campaign.phase is Phase.TESTING:
+            self._step(campaign.id, Step.WITHDRAW)
+        else:
+            self._resume(campaign.id)
 
     def _resume(self, id: CampaignId) -> None:  # noqa: A002
         tables = self.server.memory.tables

@@ -2,14 +2,14 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 
 from forestall.domain.campaign import Step
 from forestall.domain.metrics import Standing, standing
 from forestall.domain.policy import DAY, HOUR, MINUTE, Policy
-from forestall.simulate import agent, life
+from forestall.simulate import agent, life, testers
 from forestall.simulate.company import Company
 from forestall.simulate.core import Core
 from forestall.simulate.desk import Desk
@@ -18,7 +18,7 @@ from forestall.simulate.history import History, Release
 from forestall.simulate.memory import Memory, Tables
 from forestall.simulate.people import PACK, PATCH, Staff
 from forestall.simulate.scenario import Scenario
-from forestall.simulate.server import Server
+from forestall.simulate.server import PATROL_EVERY, Server
 from forestall.simulate.switches import Switches
 from forestall.simulate.timeline import BEGINNING, Timeline
 from forestall.simulate.world import World
@@ -76,9 +76,13 @@ def run(  # noqa: PLR0913 - half of them have defaults
     enforced_at = begins + tested_after + (scenario.imminent_after or scenario.voluntary_period)
     if faults is None:
         faults = _faults(seed, calm_at, enforced_at) if stormy else no_faults(calm_at)
+    if scenario.breaks:
+        faults = replace(faults, patch_breaks_services=True)
     server, world = _assemble(company, faults, timeline, history, core or Core())
     life.populate(world)
     Staff(timeline, world, server, scenario).begin(tested_after)
+    if scenario.rings:
+        timeline.after(PATROL_EVERY, testers.watch, server)
     _unleash(faults, timeline, world, server)
     curve: list[Point] = []
     timeline.after(timedelta(), _measure, server, world, curve if watch else None)

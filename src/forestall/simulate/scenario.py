@@ -1,6 +1,6 @@
 """What a simulated run is about: which campaigns, how long, and what comes in between."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 
@@ -13,6 +13,8 @@ class Name(StrEnum):
     BLASTER = "blaster"
     IMMINENT = "imminent"
     SERVICE_PACK = "service-pack"
+    RINGS = "rings"
+    BROKEN = "broken"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,14 @@ class Scenario:
     pack_period: timedelta = timedelta()
     days: int = 16
     """How long it takes to see all of it."""
+    rings: bool = False
+    """The rings test the patch, and open one after the other (P4)."""
+    breaks: bool = False
+    """After the install a service does not start any more, on all machines but the team's."""
 
+
+DRIVEN = (Name.BLASTER, Name.IMMINENT, Name.SERVICE_PACK)
+"""Those in which people distribute, and everything else happens: thousands of companies live through them."""
 
 SCENARIOS = {
     Name.BLASTER: Scenario(Name.BLASTER, 8 * DAY),
@@ -36,6 +45,8 @@ SCENARIOS = {
     Name.SERVICE_PACK: Scenario(
         Name.SERVICE_PACK, 8 * DAY, pack_after=11 * DAY, pack_period=21 * DAY, days=40
     ),
+    Name.RINGS: Scenario(Name.RINGS, 8 * DAY, rings=True),
+    Name.BROKEN: Scenario(Name.BROKEN, 8 * DAY, rings=True, breaks=True),
 }
 
 
@@ -44,11 +55,11 @@ def squeezed(scenario: Scenario, days: int) -> Scenario:
     if days >= scenario.days:
         return scenario
     share = days / scenario.days
-    return Scenario(
-        scenario.name,
-        scenario.voluntary_period * share,
-        None if scenario.imminent_after is None else scenario.imminent_after * share,
-        None if scenario.pack_after is None else scenario.pack_after * share,
-        scenario.pack_period * share,
-        days,
+    return replace(
+        scenario,
+        voluntary_period=scenario.voluntary_period * share,
+        imminent_after=None if scenario.imminent_after is None else scenario.imminent_after * share,
+        pack_after=None if scenario.pack_after is None else scenario.pack_after * share,
+        pack_period=scenario.pack_period * share,
+        days=days,
     )

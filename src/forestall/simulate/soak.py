@@ -10,7 +10,7 @@ from forestall.simulate.company import make_company
 from forestall.simulate.core import Core
 from forestall.simulate.invariants import Violation, violations
 from forestall.simulate.run import run
-from forestall.simulate.scenario import SCENARIOS, Name, squeezed
+from forestall.simulate.scenario import DRIVEN, SCENARIOS, squeezed
 
 DAYS = 16
 _FEWEST, _SPREAD = 16, 21
@@ -66,7 +66,7 @@ class Lived:
 
 def live(seed: int, core: Core | None = None) -> Lived:
     """Let one company live through one scenario with the faults of its seed."""
-    scenario = SCENARIOS[list(Name)[seed % len(Name)]]
+    scenario = SCENARIOS[DRIVEN[seed % len(DRIVEN)]]
     company = make_company(_FEWEST + seed % _SPREAD, seed, _MANAGED)
     found = run(squeezed(scenario, DAYS), company, DAYS, seed, core=core)
     return Lived(seed, tuple(violations(found)), found.history.sometimes)

@@ -28,6 +28,16 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
+_ANSWERS = (
+    ("clean", ("clean",)),
+    ("trying", ("trying",)),
+    ("waiting", ("waiting",)),
+    ("quiet", ("quiet", "silent")),
+    ("harmed", ("failed", "broke")),
+    ("refuted", ("refuted",)),
+)
+"""Columns of a test, with the verdicts that each counts."""
+
 
 def page_routes(
     pages: Mapping[str, Callable[[], Overview]], keep_seconds: float, development: Callable[[], bool]
@@ -39,7 +49,7 @@ def page_routes(
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
     )
-    environment.globals.update(curve=curve, links=list(pages), development=development)
+    environment.globals.update(curve=curve, links=list(pages), development=development, answers=_ANSWERS)
     template = environment.get_template("status.html")
 
     def page(gather: Callable[[], Overview]) -> Callable[[Request], object]:
