@@ -1,16 +1,21 @@
 """Twenty machines with agents live through a campaign, and through one that is recalled with the server dead."""
 
+import json
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from forestall.clock import stopwatch, utc_now
+from forestall.domain.order import CampaignId
+from forestall.trust.repository import Repository
+from forestall.trust.roles import Role, order_path
 from laboratory import content
 from laboratory.content import Pending
 from laboratory.drive import agent, await_shown, begin, expect, join, start_agent
@@ -21,7 +26,7 @@ from laboratory.server import Server, start_server
 from laboratory.site import Machine, Site, open_site, until
 from laboratory.timeline import Timeline
 
-_VOLUNTARY = "60s"
+_VOLUNTARY = "120s"
 _POLICY = """
 canary_machines = 5
 waves = [0.25, 0.5, 0.75, 1.0]
@@ -81,13 +86,12 @@ def _write_settings(data: Path) -> None:
 
 
 def _hire(site: Site, server: Server, mirror: Mirror) -> Staff:
-    machines: list[Machine] = []
-    agents: dict[str, subprocess.Popen[bytes]] = {}
-    for number in range(20):
-        machine = site.new_machine(f"m{number:02}")
+    machines = [site.new_machine(f"m{number:02}") for number in range(20)]
+    for machine in machines:
         content.point_at_store(machine.root, site.public_key, mirror.packages)
-        agents[machine.name] = join(site, server, machine, "--mirror", mirror.trust)
-        machines.append(machine)
+    with ThreadPoolExecutor(4) as people:
+        joined = people.map(lambda machine: join(site, server, machine, "--mirror", mirror.trust), machines)
+        agents = dict(zip((machine.name for machine in machines), joined, strict=True))
     return Staff(machines[:6], machines[6:16], machines[16:18], machines[18], machines[19], agents)
 
 
@@ -96,19 +100,18 @@ def _patched(
 ) -> None:
     campaign = begin(site, server, update, timeline, _VOLUNTARY)
     began, before = stopwatch(), mirror.sent()
-    for machine in staff.everybody:
-        until(f"{machine.name} is offered it", partial(_knows, machine, campaign), 30)
+    _offered(staff, campaign)
     timeline.tell("all twenty are offered it; the update is downloaded ahead and installed nowhere")
     _break(staff.failing)
     for machine in staff.away:
         _stop(staff.agents[machine.name])
     timeline.tell(f"{_names(staff.away)} leave the office; on {staff.failing.name} every dpkg will fail")
-    for machine in staff.volunteers:
-        agent(machine, "install", campaign)
-    await_shown(server, campaign, {"voluntary": len(staff.volunteers)}, 60)
+    with ThreadPoolExecutor(4) as people:
+        list(people.map(lambda machine: agent(machine, "install", campaign), staff.volunteers))
+    await_shown(server, campaign, {"voluntary": len(staff.volunteers)}, 120)
     timeline.tell(f"{len(staff.volunteers)} people install it themselves")
     _cut_power(site, staff, timeline)
-    await_shown(server, campaign, {"forced": len(staff.ignorers) + 1}, 240)
+    await_shown(server, campaign, {"forced": len(staff.ignorers) + 1}, 400)
     timeline.tell("deadline passed: ignorers were forced in waves, the one that was cut off is whole again")
     _come_back(site, staff, campaign, timeline)
     _heal(staff.failing, campaign, timeline)
@@ -127,10 +130,19 @@ def _patched(
     )
 
 
+def _offered(staff: Staff, campaign: str) -> None:
+    with ThreadPoolExecutor(4) as people:
+        list(people.map(lambda machine: _know(machine, campaign), staff.everybody))
+
+
+def _know(machine: Machine, campaign: str) -> None:
+    until(f"{machine.name} is offered it", partial(_knows, machine, campaign), 60)
+
+
 def _cut_power(site: Site, staff: Staff, timeline: Timeline) -> None:
     """Kill agent and dpkg of one machine in the middle of its forced installation (R23)."""
     machine = staff.cut
-    until(f"dpkg runs on {machine.name}", lambda: bool(dpkgs(machine.root)), 180)
+    until(f"dpkg runs on {machine.name}", lambda: bool(dpkgs(machine.root)), 400)
     killed = dpkgs(machine.root)
     staff.agents[machine.name].kill()
     for pid in killed:
@@ -147,6 +159,7 @@ def _cut_power(site: Site, staff: Staff, timeline: Timeline) -> None:
 def _come_back(site: Site, staff: Staff, campaign: str, timeline: Timeline) -> None:
     """A5: whoever was away at the deadline gets a countdown, and may choose within it."""
     for machine in staff.away:
+        _long_away(machine)
         staff.agents[machine.name] = start_agent(site, machine)
     for machine in staff.away:
         until(f"{machine.name} counts down", partial(_counts_down, machine, campaign))
@@ -154,6 +167,14 @@ def _come_back(site: Site, staff: Staff, campaign: str, timeline: Timeline) -> N
     for machine in staff.away:
         agent(machine, "install", campaign)
     timeline.tell("their people do not wait for its end")
+
+
+def _long_away(machine: Machine) -> None:
+    """Let the agent believe that it has been silent for an hour: nobody waits for that here."""
+    path = machine.root / "var/lib/forestall-agent/state.json"
+    remembered = json.loads(path.read_text())
+    remembered["passed_at"] = (utc_now() - timedelta(hours=1)).isoformat()
+    path.write_text(json.dumps(remembered))
 
 
 def _counts_down(machine: Machine, campaign: str) -> bool:
@@ -177,20 +198,19 @@ def _heal(machine: Machine, campaign: str, timeline: Timeline) -> None:
 def _recalled(site: Site, server: Server, staff: Staff, update: Pending, timeline: Timeline) -> None:
     """A7: the second campaign is withdrawn when its first wave has begun, and the server dies right after."""
     campaign = begin(site, server, update, timeline, _VOLUNTARY)
-    for machine in staff.everybody:
-        until(f"{machine.name} is offered it", partial(_knows, machine, campaign), 30)
+    _offered(staff, campaign)
     begun = partial(_begun, staff.everybody, campaign)
-    until("the first wave begins", lambda: bool(begun()), 120)
+    until("the first wave begins", lambda: bool(begun()), 300)
     server.ask("campaign", "withdraw", campaign, "--by", "distributor")
     withdrawn = utc_now()
     gone = partial(_unsigned, server, campaign)
-    until("the recall is signed", gone, 30)
+    until("the recall is signed", gone, 60)
     server.kill()
     timeline.tell(f"{campaign} is withdrawn after {len(begun())} had begun; then the server is killed")
-    _wait(_LAST_WAVE + 30, lambda: all(_order(each, campaign) is None for each in staff.everybody))
+    _wait(_LAST_WAVE + 30, lambda: not _holding(staff, campaign, begun()))
     starts = begun()
     last = max((at - withdrawn).total_seconds() for at in starts.values())
-    held = [machine.name for machine in staff.everybody if _order(machine, campaign)]
+    held = _holding(staff, campaign, starts)
     timeline.figures |= {
         "recalled": len(staff.everybody) - len(starts),
         "begun_before_or_after_recall": len(starts),
@@ -204,9 +224,14 @@ def _recalled(site: Site, server: Server, staff: Staff, update: Pending, timelin
     )
 
 
+def _holding(staff: Staff, campaign: str, starts: Iterable[str]) -> list[str]:
+    """List the machines that may still begin."""
+    return [each.name for each in staff.everybody if each.name not in starts and _order(each, campaign)]
+
+
 def _unsigned(server: Server, campaign: str) -> bool:
-    names = [path.name for path in (server.data / "trust/repository/targets").rglob("*.json")]
-    return not any(campaign in name for name in names)
+    signed = Repository(server.data / "trust" / "repository").newest(Role.ORDERS)
+    return order_path(CampaignId(campaign)) not in signed.decode()
 
 
 def _wait(limit: float, met: Callable[[], bool]) -> None:
@@ -221,8 +246,9 @@ def _begun(machines: Iterable[Machine], campaign: str) -> dict[str, datetime]:
     """List the machines that began to install by force, and when."""
     found: dict[str, datetime] = {}
     for machine in machines:
-        for entry in agent(machine, "status")["done"]:
-            if entry["campaign"] == campaign and entry["rule"] == "force":
+        journal = machine.root / "var/lib/forestall-agent/journal.jsonl"
+        for entry in map(json.loads, journal.read_text().splitlines()):
+            if (entry.get("campaign"), entry.get("rule")) == (campaign, "force"):
                 found.setdefault(machine.name, datetime.fromisoformat(entry["at"]))
     return found
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from forestall.domain.product import GRAMMARS, ProductName, is_update, key_of, product_of
 from forestall.domain.remediation import RemediationId, by_recipe
-from forestall.domain.version import dpkg_key, rpm_key
+from forestall.domain.version import dpkg_key, rpm_key, windows_key
 
 UPDATES = [
     pytest.param("debian", "bookworm", "libstdc++6", "1:12.2.0-14+deb12u1", True, id="a package of Debian"),
@@ -25,7 +25,16 @@ UPDATES = [
     pytest.param("recipe", "bookworm", "clamav-definitions", "27455", False, id="a recipe for one release"),
     pytest.param("recipe", "any", "x", "1", False, id="a recipe of one letter"),
     pytest.param("recipe", "any", "definitions", "1:2", False, id="a recipe with an epoch"),
-    pytest.param("windows", "any", "office", "16", False, id="a product that we do not know"),
+    pytest.param("windows", "windows-11-24h2", "KB5034441", "10.0.26100.3194", True, id="a build of Windows"),
+    pytest.param("windows", "windows-server-2022", "KB5034441", "200", True, id="a revision, on a server"),
+    pytest.param("windows", "windows-11-24h2", "KB5034441", "1.2.3.4", False, id="a build of no Windows"),
+    pytest.param("windows", "windows-11-24h2", "5034441", "200", False, id="a KB without its letters"),
+    pytest.param("windows", "windows-11-24h2", "KB5034441'", "200", False, id="a KB that ends a criterion"),
+    pytest.param("windows", "rhel-9", "KB5034441", "200", False, id="a KB for Red Hat"),
+    pytest.param(
+        "rpm", "windows-server-2022", "openssl", "3.0.7-1", False, id="a package of rpm for Windows"
+    ),
+    pytest.param("macos", "any", "office", "16", False, id="a product that we do not know"),
 ]
 
 
@@ -51,6 +60,7 @@ def test_no_release_belongs_to_two_products(release: str) -> None:
 def test_versions_sort_as_their_release_does(version: str) -> None:
     assert key_of("bookworm", version) == key_of("any", version) == dpkg_key(version)
     assert key_of("rhel-9", version) == rpm_key(version)
+    assert key_of("windows-server-2022", version) == windows_key(version)
 
 
 def test_only_recipes_concern_every_machine() -> None:

@@ -14,10 +14,12 @@ from forestall.agent.installers.installer import Installer, Installers
 from forestall.agent.installers.packages import DebianPackages, RpmPackages
 from forestall.agent.installers.recipes import Recipes
 from forestall.agent.installers.steps import Machine
+from forestall.agent.installers.windows import WindowsUpdates
 from forestall.agent.journal import Entry
 from forestall.agent.sight import Sight, look
 from forestall.agent.state import Held, State
 from forestall.agent.system import System
+from forestall.agent.windows import Windows
 from forestall.clock import utc_now
 from forestall.domain.evidence import Status
 from forestall.domain.order import Hold, Limits, Order, came_back
@@ -96,6 +98,8 @@ class Memory:
 
     def _installers(self) -> Installers:
         system = self.agent.system
+        if isinstance(system, Windows):
+            return {ProductName.WINDOWS: WindowsUpdates(system)}
         recipes = Recipes(Machine(system.path, self.agent.directory), self.trust, self.now)
         if isinstance(system, Debian):
             return {ProductName.DEBIAN: DebianPackages(system), ProductName.RECIPE: recipes}

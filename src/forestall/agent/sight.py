@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from forestall import protocol
 from forestall.agent import restarts
 from forestall.agent.debian import Debian
-from forestall.agent.inventory import dpkg, rpm
+from forestall.agent.inventory import dpkg, rpm, windows
 from forestall.agent.restarts import Stale
 from forestall.agent.system import System
+from forestall.agent.windows import Windows
 from forestall.domain.inventory import Inventory, hash_of
 
 
@@ -26,6 +27,11 @@ def look(system: System) -> Sight:
     Raises:
         AgentError: its package list cannot be read.
     """
+    if isinstance(
+        system, Windows
+    ):  # it keeps files that are in use: what waits for a restart, its agent says
+        inventory = windows.take(system)
+        return Sight(inventory, hash_of(inventory), ())
     inventory = dpkg.take(system) if isinstance(system, Debian) else rpm.take(system)
     return Sight(inventory, hash_of(inventory), restarts.scan(system.path))
 

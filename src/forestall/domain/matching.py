@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from forestall.domain.advisory import Advisory, ProductStatus
 from forestall.domain.evidence import Status
 from forestall.domain.inventory import Inventory, Package, PackageState
-from forestall.domain.product import key_of
+from forestall.domain.product import ProductName, key_of, product_of
 from forestall.domain.remediation import Remediation
 from forestall.domain.version import Order, compare_keys, dpkg_key
 
@@ -95,6 +95,8 @@ def status_of(inventory: Inventory, remediation: Remediation) -> tuple[Status, s
     """
     if inventory.release != remediation.release:
         return Status.NOT_AFFECTED, f"runs {inventory.release}, the update is for {remediation.release}"
+    if product_of(remediation.release) is ProductName.WINDOWS:
+        return Status.UNKNOWN, f"only the agent there can tell whether {remediation.source} is installed"
     packages = [package for package in inventory.packages if package.source == remediation.source]
     if not packages:
         return Status.NOT_AFFECTED, f"nothing of {remediation.source} is installed"

@@ -1,4 +1,4 @@
-"""What an update is made of: packages of Debian or of rpm, or a recipe; each has names and versions of its own."""
+"""What an update is made of: packages, a KB of Windows or a recipe; each has names and versions of its own."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from forestall.domain.version import dpkg_key, rpm_key
+from forestall.domain.version import dpkg_key, rpm_key, windows_key
 
 ANY = "any"
 """The release of recipes: they are for every machine, whatever it runs."""
@@ -17,6 +17,7 @@ class ProductName(StrEnum):
 
     DEBIAN = "debian"
     RPM = "rpm"
+    WINDOWS = "windows"
     RECIPE = "recipe"
 
 
@@ -39,10 +40,16 @@ GRAMMARS: Mapping[ProductName, Grammar] = {
         key=dpkg_key,
     ),
     ProductName.RPM: Grammar(
-        release=re.compile(r"[a-z][a-z0-9_.-]{0,63}-[0-9]{1,4}"),
+        release=re.compile(r"(?!windows-)[a-z][a-z0-9_.-]{0,63}-[0-9]{1,4}"),
         source=re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}"),
         version=re.compile(r"(?:[0-9]{1,10}:)?[A-Za-z0-9.+_~^]{1,120}-[A-Za-z0-9.+_~^]{1,120}"),
         key=rpm_key,
+    ),
+    ProductName.WINDOWS: Grammar(
+        release=re.compile(r"windows-[a-z0-9]{1,16}(?:-[a-z0-9]{1,16})?"),
+        source=re.compile(r"KB[0-9]{6,8}"),
+        version=re.compile(r"10\.0\.[0-9]{1,7}\.[0-9]{1,7}|[0-9]{1,7}"),
+        key=windows_key,
     ),
     ProductName.RECIPE: Grammar(
         release=re.compile(ANY),
@@ -51,13 +58,13 @@ GRAMMARS: Mapping[ProductName, Grammar] = {
         key=dpkg_key,
     ),
 }
-"""No release belongs to two products: `bookworm`, `fedora-40`, `any`."""
+"""No release belongs to two products: `bookworm`, `fedora-40`, `windows-11-24h2`, `any`."""
 
 
 @lru_cache(maxsize=1_024)
 def product_of(release: str) -> ProductName:
     """Say what the updates of a release are made of."""
-    for name in (ProductName.RECIPE, ProductName.RPM):
+    for name in (ProductName.RECIPE, ProductName.RPM, ProductName.WINDOWS):
         if GRAMMARS[name].release.fullmatch(release):
             return name
     return ProductName.DEBIAN

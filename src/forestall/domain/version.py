@@ -1,4 +1,4 @@
-"""The order of versions: a byte string that sorts exactly as dpkg does (Debian policy 5.6.12), and one as rpm does."""
+"""The order of versions: bytes that sort exactly as dpkg does (Debian policy 5.6.12), as rpm, as builds of Windows."""
 
 import re
 from enum import StrEnum
@@ -20,6 +20,8 @@ _RPM_LARGEST_EPOCH = 2**32 - 1
 _RPM_PART = re.compile(r"[A-Za-z0-9.+_~^]+")
 _RPM_RUNS = re.compile(r"[0-9]+|[A-Za-z]+|[~^]")
 _RPM_TILDE, _RPM_END, _RPM_CARET, _RPM_LETTERS, _RPM_DIGITS = range(1, 6)
+
+_WINDOWS = re.compile(r"[0-9]{1,7}(?:\.[0-9]{1,7}){3}|[0-9]{1,7}")
 
 
 class Order(StrEnum):
@@ -66,6 +68,16 @@ def rpm_key(text: str) -> bytes | None:
     if not _RPM_PART.fullmatch(version) or (dash and not _RPM_PART.fullmatch(release)):
         return None
     return _number(epoch.encode()) + _rpm_part(version) + _rpm_part(release)
+
+
+def windows_key(text: str) -> bytes | None:
+    """Turn a build of Windows, `10.0.26100.3194`, or the revision of an update, `200`, into bytes that sort by number.
+
+    None for anything else. What is a build and what is a revision, the caller keeps apart.
+    """
+    if not _WINDOWS.fullmatch(text):
+        return None
+    return b"".join(_number(part.encode()) for part in text.split("."))
 
 
 def compare(first: str, second: str) -> Order:
