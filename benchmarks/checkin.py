@@ -28,6 +28,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from decide import campaign, machine, name_of
 from forestall import protocol
@@ -46,6 +47,7 @@ from forestall.trust.device_ca import DeviceCa, key_of, open_ca
 from forestall.trust.device_key import new_key, request_for, written
 from forestall.web.app import make_agents_app
 from forestall.web.serve import serving
+from forestall.web.streams import Streams
 
 FLEET = 20_000
 CONNECTIONS = 256
@@ -81,7 +83,7 @@ def measured(words: int) -> dict[str, float]:
         known = fill(database)
         site = Site(Path(directory), open_ca(Path(directory) / "device-ca", utc_now()))
         site.certify(CONNECTIONS)
-        ours = make_agents_app(AgentDesk(database, Policy(), site.authority))
+        ours = make_agents_app(AgentDesk(database, Policy(), site.authority), Streams())
         rounds = words // CONNECTIONS
         words = rounds * CONNECTIONS
         seconds, cpu = cost(site, ours, [check_ins(known, 1, rounds)] * CONNECTIONS)
@@ -173,7 +175,7 @@ def request(method: str, path: str, body: msgspec.Struct) -> str:
     return f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(content)}\r\n\r\n{content}"
 
 
-def cost(site: Site, app: Starlette, requests: Sequence[Sequence[str]]) -> tuple[float, float]:
+def cost(site: Site, app: ASGIApp, requests: Sequence[Sequence[str]]) -> tuple[float, float]:
     """Serve machines of another process, each with its requests; seconds, and CPU of server and PostgreSQL."""
     postmaster = int((site.folder / "database" / "data" / "postmaster.pid").read_text().split()[0])
     context = site.authority.context(site.folder, ["127.0.0.1"])

@@ -17,6 +17,11 @@ ENROL = "/agent/v1/enrol"
 RENEW = "/agent/v1/renew"
 CHECK_IN = "/agent/v1/check-in"
 INVENTORY = "/agent/v1/inventory"
+WAKE = "/agent/v1/wake"
+LOOK_NOW = b"data: check-in\n\n"
+"""The one event of a wake-up stream."""
+STILL_HERE_SECONDS = 60.0
+"""So often a wake-up stream says something, so that both sides notice when the other is gone."""
 TRUST = "/trust"
 """Below it the signed files, `metadata/` and `targets/`; any mirror may serve the same."""
 

@@ -50,6 +50,10 @@ class Company:
     """Whose certificate came with each word."""
     refuse: tuple[int, dict[str, str], bytes] | None = None
     """Status, headers and body of every answer instead of the right one."""
+    rings: bytes | None = None
+    """What is said on a wake-up stream, before it ends; there is none without."""
+    silent: bool = False
+    """No word is answered; the signed files are still there, as behind a mirror."""
     once: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
     """The same for the next word to a path alone."""
     heard: list[str] = field(default_factory=list)
@@ -112,7 +116,9 @@ class Company:
             self._published = (wanted, self.clock())
 
     def serve_file(self, path: str) -> bytes | None:
-        """Serve a signed file."""
+        """Serve a signed file, or what is said on a wake-up stream."""
+        if path == protocol.WAKE:
+            return self.rings
         file = self.office.repository.directory / path.removeprefix(f"{protocol.TRUST}/")
         return file.read_bytes() if file.is_file() else None
 
@@ -174,6 +180,8 @@ def _handler(company: Company) -> type[BaseHTTPRequestHandler]:
             if shown := self.connection.getpeercert(binary_form=True):
                 company.speakers.append(read_certificate(ssl.DER_cert_to_PEM_cert(shown).encode()))
             refused = company.refuse or company.once.pop(self.path, None)
+            if company.silent:
+                refused = (503, {}, b"")
             self._answer(*(refused or (200, {}, company.answer(self.path, body))))
 
         def _answer(self, status: int, headers: dict[str, str], content: bytes) -> None:

@@ -3,7 +3,8 @@
 import hashlib
 import shutil
 import subprocess
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,52 @@ def test_a_recall_just_before_the_deadline_is_heard(agent: Agent, rig: Rig, comp
     run_pass(agent)
     assert rig.status_of("tool") == "ii  1.0"
     assert held(agent).rule == "recalled"
+
+
+@pytest.fixture
+def recalled_meanwhile(agent: Agent, rig: Rig, company: Company) -> Agent:
+    """Two orders; the first takes two minutes to install, in which the second is recalled."""
+    rig.offer("other", "1.0")
+    rig.have("other", "tool=1.0")
+    rig.offer("other", "1.1")
+    company.orders = [order(), order(campaign="c-2", source="other")]
+
+    def clock() -> datetime:
+        if rig.status_of("tool") != "ii  1.1":
+            return company.clock()
+        if company.orders[1].verb != "recall":
+            company.clock.advance(minutes=2)
+            company.orders[1] = order(campaign="c-2", source="other", verb="recall")
+            company.publish()
+        return company.clock()
+
+    return replace(agent, clock=clock)
+
+
+@pytest.mark.parametrize(
+    "silent", [False, True], ids=["the server answers", "only the signed files are served"]
+)
+def test_a_recall_during_a_long_installation_stops_the_next(
+    recalled_meanwhile: Agent, rig: Rig, company: Company, silent: bool
+) -> None:
+    """A7: what was asked in vain at the beginning of a pass is asked again after a minute."""
+    run_pass(recalled_meanwhile)
+    company.clock.advance(hours=1, minutes=50)
+    run_pass(recalled_meanwhile)
+    company.silent = silent
+    company.clock.advance(minutes=11)
+    run_pass(recalled_meanwhile)
+    assert [rig.status_of(name) for name in ("tool", "other")] == ["ii  1.1", "ii  1.0"]
+
+
+def test_a_recall_during_a_long_installation_stops_what_the_person_chose_with_it(
+    recalled_meanwhile: Agent, rig: Rig
+) -> None:
+    """A7."""
+    run_pass(recalled_meanwhile)
+    outcomes = install_chosen(recalled_meanwhile, None)
+    assert [held.order.campaign for held, _ in outcomes] == ["c-1"]
+    assert rig.status_of("other") == "ii  1.0"
 
 
 def test_right_before_it_forces_an_agent_says_so_and_right_after_it_no_longer_does(

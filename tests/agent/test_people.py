@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from agent.company import START, TOKEN, Company, hint, order
 from agent.rig import Rig
+from forestall import protocol
 from forestall.agent import show, state, texts
 from forestall.agent.debian import printable
 from forestall.agent.loop import run_pass
@@ -190,6 +192,27 @@ def test_the_service_ends_when_it_is_told_to(agent: Agent, company: Company) -> 
     stop.set()
     stopping.join(timeout=30)
     assert not stopping.is_alive()
+
+
+def test_the_service_checks_in_when_the_server_rings(agent: Agent, company: Company) -> None:
+    """A7: the next check-in by the clock would be four hours away."""
+    stop, company.rings = threading.Event(), protocol.LOOK_NOW
+
+    class Two(list[protocol.CheckIn]):
+        def append(self, report: protocol.CheckIn) -> None:
+            super().append(report)
+            if len(self) == 2:
+                stop.set()
+
+    company.reports = Two()
+    serving = threading.Thread(target=serve, args=(replace(agent, spread=lambda: 0.0), stop, print))
+    serving.start()
+    stop.wait(60)
+    rung = stop.is_set()
+    stop.set()
+    serving.join(timeout=60)
+    assert rung
+    assert not serving.is_alive()
 
 
 @pytest.fixture

@@ -21,5 +21,12 @@ def test_the_page_names_every_field_of_a_check_in() -> None:
 
 
 def test_the_page_names_every_endpoint() -> None:
-    for path in (protocol.AUTHORITY, protocol.ENROL, protocol.RENEW, protocol.CHECK_IN, protocol.INVENTORY):
+    for path in (
+        protocol.AUTHORITY,
+        protocol.ENROL,
+        protocol.RENEW,
+        protocol.CHECK_IN,
+        protocol.INVENTORY,
+        protocol.WAKE,
+    ):
         assert path in PAGE

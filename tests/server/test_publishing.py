@@ -10,7 +10,8 @@ from forestall.domain.brakes import force_at, pace_of, position_of
 from forestall.domain.campaign import Campaign, Step
 from forestall.domain.device import DeviceId
 from forestall.domain.order import Restart
-from forestall.server.publishing import order_document, ordered
+from forestall.domain.ring import Ring
+from forestall.server.publishing import concerned, order_document, ordered, stage_of
 from forestall.trust.documents import odd_names, signed_order_of
 
 ORDERED = [
@@ -54,3 +55,23 @@ def test_the_signed_waves_are_those_that_the_server_hints_at(fleet: int) -> None
             device = DeviceId(f"m-{number}")
             signed = forced_at(order, None, None, position_of(campaign.remediation, device))
             assert signed == force_at(campaign, device, fleet, POLICY)
+
+
+MOVED = [
+    pytest.param([], [VOLUNTARY], True, id="it begins"),
+    pytest.param([VOLUNTARY], [VOLUNTARY], False, id="nothing is new"),
+    pytest.param([VOLUNTARY], [ENFORCING], False, id="its deadline passes: every machine knows it"),
+    pytest.param([VOLUNTARY], [], True, id="it is halted or withdrawn, A7"),
+    pytest.param(
+        [VOLUNTARY], [taken(VOLUNTARY, Step.IMMINENT, START + DAY)], True, id="the threat is imminent, P8.2"
+    ),
+    pytest.param([TESTING], [replace(TESTING, ring=Ring.EARLY)], True, id="another ring gets it, P4.1"),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "wakes"), MOVED)
+def test_which_changes_wake_the_machines_of_a_campaign(
+    before: list[Campaign], after: list[Campaign], wakes: bool
+) -> None:
+    stages = [{each.id: stage_of(each) for each in found} for found in (before, after)]
+    assert bool(concerned(*stages)) is wakes

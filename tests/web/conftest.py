@@ -23,6 +23,7 @@ from forestall.store.database import Database
 from forestall.trust.device_key import new_key, read_certificate, request_for, written
 from forestall.web.app import make_agents_app, make_app
 from forestall.web.serve import serving
+from forestall.web.streams import Streams
 from server.company import Company
 
 
@@ -70,6 +71,7 @@ class Site:
     address: tuple[str, int]
     agents: tuple[str, int]
     folder: Path
+    streams: Streams
 
     def ask(self, method: str, path: str, body: object = b"", me: Me | None = None, **headers: str) -> Answer:
         """Send one request, to the agents' listener where it is theirs; what is not bytes is sent as JSON."""
@@ -107,11 +109,13 @@ def site(database: Database, tmp_path: Path) -> Iterator[Site]:
     company = Company(database)
     pages = {"/": lambda: overview(database, company.now, company.policy)}
     context = authority().context(tmp_path, ["127.0.0.1"])
+    streams = Streams()
     with (
         serving(make_app(None, pages, keep_seconds=0), "127.0.0.1", 0) as url,
-        serving(make_agents_app(company.desk), "127.0.0.1", 0, context) as agents,
+        serving(make_agents_app(company.desk, streams), "127.0.0.1", 0, context) as agents,
     ):
-        yield Site(company, address_of(url), address_of(agents), tmp_path)
+        yield Site(company, address_of(url), address_of(agents), tmp_path, streams)
+        streams.close()
 
 
 def address_of(url: str) -> tuple[str, int]:

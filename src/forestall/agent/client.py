@@ -126,9 +126,7 @@ def _exchange(line: Line, method: str, path: str, body: msgspec.Struct | None) -
     server = line.server
     content = b"" if body is None else msgspec.json.encode(body)
     deadline = stopwatch() + _TOTAL_SECONDS
-    connection = http.client.HTTPSConnection(
-        server.host, server.port, timeout=_CONNECT_SECONDS, context=line.context
-    )
+    connection = connection_to(line)
     try:
         connection.request(method, server.prefix + path, content, headers)
         response = connection.getresponse()
@@ -141,8 +139,16 @@ def _exchange(line: Line, method: str, path: str, body: msgspec.Struct | None) -
     if found is None:
         return NoAnswer(f"{server.host} answered too much or too slowly")
     if not 200 <= response.status < 300:
-        return _refused(server, response, found)
+        return refusal(server, response, found)
     return found
+
+
+def connection_to(line: Line) -> http.client.HTTPSConnection:
+    """Prepare a connection; it is made with the first request."""
+    server = line.server
+    return http.client.HTTPSConnection(
+        server.host, server.port, timeout=_CONNECT_SECONDS, context=line.context
+    )
 
 
 def pinned(authority: str, own: Path | None = None) -> ssl.SSLContext:
@@ -196,7 +202,8 @@ def _read(response: http.client.HTTPResponse, deadline: float) -> bytes | None:
     return bytes(content)
 
 
-def _refused(server: Server, response: http.client.HTTPResponse, content: bytes) -> NoAnswer:
+def refusal(server: Server, response: http.client.HTTPResponse, content: bytes) -> NoAnswer:
+    """Read what the server said instead of an answer."""
     try:
         problem = msgspec.json.decode(content, type=protocol.Problem)
         said = f"{problem.title}: {problem.detail}"

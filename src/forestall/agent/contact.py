@@ -2,7 +2,7 @@
 
 import hashlib
 import importlib.metadata
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
 
@@ -36,8 +36,22 @@ class Contact:
         self._identity = memory.identity
         self._line = self._identity.line()
         self._trust = memory.trust
-        self.unanswered = False
-        """The server was asked in this pass and did not answer."""
+        self._silent_at: datetime | None = None
+        """When the server was last asked in vain."""
+
+    @property
+    def unanswered(self) -> bool:
+        """Say whether the server was asked just now and did not answer; after a minute it is asked anew (A7)."""
+        return self._lately(self._silent_at)
+
+    def _lately(self, at: datetime | None) -> bool:
+        fresh = self._memory.agent.limits.recall_check_fresh
+        return at is not None and timedelta() <= self._memory.now() - at <= fresh
+
+    def ask_again(self) -> None:
+        """Check in, unless that was tried within the last minute: a recall may have come since (A7)."""
+        if not (self.unanswered or self._lately(self._memory.state.checked_at)):
+            self.check_in()
 
     def check_in_if_due(self) -> None:
         """Check in when it is time, or when something changed since the last report."""
@@ -51,10 +65,10 @@ class Contact:
         memory, found = self._memory, self._memory.state
         answer = self._say()
         if isinstance(answer, NoAnswer):
-            self._fell_silent(answer)
             # A recall reaches this machine while anybody serves the signed files, the server or a mirror.
-            if self._read_orders([held.hint for held in found.held.values()], 0):
+            if self._read_orders([held.hint for held in found.held.values()], 0, answered=False):
                 found.checked_at = memory.now()
+            self._fell_silent(answer)  # from now on: a slow mirror does not use the minute up
             return
         self._heard(answer)
         if answer.send_inventory:
@@ -114,18 +128,18 @@ class Contact:
         if answer.server_time > memory.now():
             behind = answer.server_time - own
             found.last_problem = f"this machine's clock is {behind} behind the server's: set it right"
-        if self._read_orders(answer.hints, answer.published):
+        if self._read_orders(answer.hints, answer.published, answered=True):
             found.checked_at = memory.now()
         else:
             self._fell_silent(NoAnswer(f"signed files refused: {self._trust.refusals[-1]}"))
         memory.save()
 
-    def _read_orders(self, hints: list[protocol.OrderHint], published: int) -> bool:
+    def _read_orders(self, hints: list[protocol.OrderHint], published: int, *, answered: bool) -> bool:
         """Take in what is signed now; where nothing can be verified, the last valid orders stay."""
         memory, now = self._memory, self._memory.now()
         if not self._trust.refresh(now, published):
             for refusal in self._trust.refusals:
-                if refusal.reason is not Reason.UNREACHABLE or not self.unanswered:
+                if refusal.reason is not Reason.UNREACHABLE or answered:
                     memory.note("signed files refused", detail=str(refusal))
             return False
         reader = Reader(DeviceId(self._identity.device), frozenset(memory.installers))
@@ -139,7 +153,7 @@ class Contact:
 
     def _fell_silent(self, answer: NoAnswer) -> None:
         memory, found = self._memory, self._memory.state
-        self.unanswered = True
+        self._silent_at = memory.now()
         pause = schedule.after_silence(found.silent_checks, answer.retry_after, memory.agent.spread())
         if found.silent_checks == 0:
             memory.note("no answer", detail=answer.reason)

@@ -24,7 +24,11 @@ def install_chosen(agent: Agent, campaign: str | None) -> list[tuple[Held, Outco
     """Install what the person picked: one campaign, or all that is offered (P5.2)."""
     with state.alone(agent.directory):
         work = _Pass(agent, ask=True)
-        outcomes = [(held, hands.install(work.memory, held, chosen=True)) for held in work.offered(campaign)]
+        outcomes = [
+            (held, hands.install(work.memory, held, chosen=True))
+            for name in [held.order.campaign for held in work.offered(campaign)]
+            for held in work.still_offered(name)
+        ]
         work.finish()
         return outcomes
 
@@ -56,6 +60,11 @@ class _Pass:
             and held.status in _OPEN
             and self.memory.now() < held.order.expires_at
         ]
+
+    def still_offered(self, campaign: str) -> list[Held]:
+        """List the one order, if it still stands: what went before may have taken long (A7)."""
+        self._contact.ask_again()
+        return self.offered(campaign)
 
     def finish(self) -> None:
         """Settle the orders, tell the server what changed, remember the pass."""

@@ -1,4 +1,4 @@
-"""The agent as a service: a pass when it is due, when the package list changed, when an old process went."""
+"""The agent as a service: a pass when it is due, when the server rings, when something changed on the machine."""
 
 import threading
 from collections.abc import Callable
@@ -11,6 +11,8 @@ from forestall.agent.listener import Listener
 from forestall.agent.loop import run_pass
 from forestall.agent.memory import Agent
 from forestall.agent.state import State
+from forestall.agent.wake import Doorbell
+from forestall.clock import stopwatch
 from forestall.domain.errors import ForestallError
 from forestall.domain.evidence import Status
 
@@ -26,17 +28,19 @@ def serve(agent: Agent, stop: threading.Event, complain: Callable[[str], None]) 
     agent.holds = lambda: listener.holds() | seat.holds()
     listening = threading.Thread(target=listener.serve, args=(stop, complain), name="listener")
     listening.start()
+    woken = False
     try:
-        while not stop.is_set():
-            _sleep(agent, stop, _pass(agent, complain))
+        with Doorbell(agent.directory, agent.spread) as bell:
+            while not stop.is_set():
+                woken = _sleep(agent, stop, _pass(agent, complain, ask=woken), bell)
     finally:
         stop.set()
         listening.join()
 
 
-def _pass(agent: Agent, complain: Callable[[str], None]) -> State | None:
+def _pass(agent: Agent, complain: Callable[[str], None], *, ask: bool) -> State | None:
     try:
-        return run_pass(agent)
+        return run_pass(agent, ask=ask)
     except (ForestallError, OSError) as error:
         complain(str(error))
         return None
@@ -54,7 +58,8 @@ def wake_at(state: State | None, now: datetime) -> datetime:
     return max(min(instants), now + timedelta(seconds=1))
 
 
-def _sleep(agent: Agent, stop: threading.Event, state: State | None) -> None:
+def _sleep(agent: Agent, stop: threading.Event, state: State | None, bell: Doorbell) -> bool:
+    """Sleep until there is something to do; tell whether the server asks this machine to check in."""
     skew = timedelta(seconds=state.skew_seconds if state else 0)
     until = wake_at(state, agent.clock() + skew)
     seen = written = _written(agent)
@@ -64,17 +69,19 @@ def _sleep(agent: Agent, stop: threading.Event, state: State | None) -> None:
     stale = restarts.scan(agent.system.path) if waiting else ()
     while (left := (until - agent.clock() - skew).total_seconds()) > 0:
         if stop.wait(min(left, _TICK_SECONDS)):
-            return
+            return False
+        if bell.due(stopwatch()):
+            return True
         if _changed_at(agent.directory / "state.json") != remembered:
-            return  # a person's command went before us: there may be new orders
-        if _changed_at(agent.directory / ANSWER) != answers:
-            return
+            return False  # a person's command went before us: there may be new orders
         before, written = written, _written(agent)
         # Only once dpkg is quiet: in the middle of an installation half the packages look broken.
-        if written != seen and written == before:
-            return
+        installed = written != seen and written == before
+        if installed or _changed_at(agent.directory / ANSWER) != answers:
+            return False
         if stale and not restarts.unchanged(agent.system.path, stale):
-            return
+            return False
+    return False
 
 
 def _written(agent: Agent) -> int:

@@ -5,8 +5,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -141,23 +141,32 @@ def _web(
     return serving(app, *split_bind(bind or installation.settings.bind))
 
 
-def _listening_to_agents(
-    installation: "Installation", place: "TrustPlace", bind: str
-) -> "AbstractContextManager[str]":
-    """Serve agents, over TLS and by their certificates; gives the address."""
+@contextmanager
+def _listening_to_agents(installation: "Installation", place: "TrustPlace", bind: str) -> "Iterator[str]":
+    """Serve agents, over TLS and by their certificates, and wake those that sleep here; gives the address."""
     from forestall.clock import utc_now
     from forestall.server.agents import AgentDesk
     from forestall.server.settings import split_bind
+    from forestall.server.waking import Waker
     from forestall.trust.device_ca import open_ca
     from forestall.web.app import make_agents_app
     from forestall.web.serve import serving
+    from forestall.web.streams import Streams
 
     settings = installation.settings
     host, port = split_bind(bind or settings.agents.bind)
     authority = open_ca(settings.device_ca, utc_now())
     desk = AgentDesk(installation.database, installation.policy, authority, place.repository)
     context = authority.context(settings.device_ca, settings.agents.known_as(host))
-    return serving(make_agents_app(desk), host, port, context)
+    streams = Streams()
+    waker = Waker(installation.database, streams)
+    with serving(make_agents_app(desk, streams), host, port, context) as url:
+        waker.start()
+        try:
+            yield url
+        finally:
+            waker.stop()
+            streams.close()
 
 
 def _hand_over(installation: "Installation", mail: "MailSettings", stack: ExitStack, every: float) -> None:

@@ -1,22 +1,34 @@
 """Hands the orders of running campaigns to the signer; what it will not sign is recorded once (A10)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from forestall.domain.brakes import forced_from, pace_of
 from forestall.domain.campaign import Campaign, deadline_of
 from forestall.domain.events import Event, EventKind
-from forestall.domain.order import Restart, Verb
+from forestall.domain.order import CampaignId, Restart, Verb
 from forestall.domain.policy import Policy
 from forestall.domain.product import product_of
 from forestall.domain.remediation import parts_of
+from forestall.domain.ring import Ring
 from forestall.server.order_text import order_text
-from forestall.store import campaigns, devices, ledger
+from forestall.store import campaigns, devices, ledger, wakes
 from forestall.store.database import Database
 from forestall.trust.channel import Publish, ask
 from forestall.trust.documents import OrderDocument, wave_messages
 from forestall.trust.signer import Refused
+
+
+class Stage(NamedTuple):
+    """How far a campaign has come, as its machines have to know."""
+
+    revision: int
+    ring: Ring | None
+    deadline_at: datetime | None
+    imminent_at: datetime | None
 
 
 @dataclass(slots=True)
@@ -27,6 +39,8 @@ class Publisher:
     policy: Policy
     socket: Path
     _refused: frozenset[Refused] = frozenset()
+    _known: Mapping[CampaignId, Stage] | None = None
+    """What machines have heard of since this process signs; what was before they hear in their own time."""
 
     def publish(self, now: datetime) -> None:
         """Ask for the orders of all running campaigns; the signer leaves alone what has not changed.
@@ -40,10 +54,28 @@ class Publisher:
         orders = tuple(order_document(campaign, fleet, now, self.policy) for campaign in running)
         refused = frozenset(ask(self.socket, Publish(orders)).refused)
         new = sorted(refused - self._refused, key=lambda each: each.campaign)
-        if new:
+        unsigned = {each.campaign for each in refused}
+        stages = {each.id: stage_of(each) for each in running if each.id not in unsigned}
+        # Only now: whoever comes finds the new orders.
+        moved = concerned(stages if self._known is None else self._known, stages)
+        if new or moved:
             with self.database.begin() as con:
-                ledger.append(con, [_refusal(each) for each in new], now)
-        self._refused = refused
+                if new:
+                    ledger.append(con, [_refusal(each) for each in new], now)
+                wakes.call(con, moved)
+        self._refused, self._known = refused, stages
+
+
+def stage_of(campaign: Campaign) -> Stage:
+    """Say how far a campaign has come."""
+    return Stage(campaign.revision, campaign.ring, campaign.deadline_at, campaign.imminent_at)
+
+
+def concerned(before: Mapping[CampaignId, Stage], after: Mapping[CampaignId, Stage]) -> set[CampaignId]:
+    """Name the campaigns whose machines should look now: begun, widened, moved, halted, withdrawn (A7, P8.2)."""
+    return {
+        campaign for campaign in before.keys() | after.keys() if before.get(campaign) != after.get(campaign)
+    }
 
 
 def ordered(campaign: Campaign) -> bool:

@@ -72,6 +72,22 @@ class Database:
                 "A text holds a character that is no Unicode character; it is refused."
             ) from error
 
+    @contextmanager
+    def apart(self) -> Iterator[psycopg.Connection]:
+        """Open a connection of its own, without transactions, for whoever waits on the server.
+
+        Raises:
+            StoreError: The database cannot be reached, or refused a statement.
+        """
+        plain = self._address.set(drivername="postgresql").render_as_string(hide_password=False)
+        try:
+            with psycopg.connect(
+                plain, autocommit=True, options=_SESSION, connect_timeout=10, application_name="forestall"
+            ) as connection:
+                yield connection
+        except psycopg.Error as error:
+            raise StoreError(self._sentence(error)) from error
+
     def migrate(self) -> None:
         """Bring the schema to the newest version; several processes may do so at the same time.
 

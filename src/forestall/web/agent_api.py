@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from forestall import protocol
 from forestall.clock import utc_now
@@ -18,6 +18,7 @@ from forestall.domain.identity import HEARD, Certificate, Recognition
 from forestall.server.agents import AgentDesk, Unfit
 from forestall.server.check_ins import Caller
 from forestall.web.check_in_queue import CheckInQueue, Full
+from forestall.web.streams import Streams
 
 _T = TypeVar("_T")
 
@@ -47,6 +48,10 @@ def _unheard(verdict: Recognition) -> _Refused:
     return _Refused(*_UNHEARD[verdict])
 
 
+def _crowded() -> _Refused:
+    return _Refused(503, "No bed is free", "Check in every four hours instead; come again later", "3600")
+
+
 def _busy() -> _Refused:
     return _Refused(503, "Busy", "Too many speak at once, or this machine twice; come again later", "30")
 
@@ -59,9 +64,11 @@ def _unfit(why: Unfit) -> _Refused:
     )
 
 
-def agent_routes(desk: AgentDesk) -> list[Route]:
-    """Make the routes; all work on the database happens in threads, check-ins many to a commit."""
-    queue = CheckInQueue(lambda callers: desk.hear(callers, utc_now()))
+Handler = Callable[[Request], Awaitable[ASGIApp]]
+
+
+def agent_handlers(desk: AgentDesk, streams: Streams) -> dict[tuple[str, str], Handler]:
+    """Make all answers, by method and path; work on the database happens in threads."""
 
     async def authority(_request: Request) -> Response:
         return Response(desk.authority.pem, media_type="application/x-pem-file")
@@ -75,6 +82,29 @@ def agent_routes(desk: AgentDesk) -> list[Route]:
         message = _parse(await _body(request), protocol.RenewRequest)
         return _answer(await asyncio.to_thread(desk.renew, certificate, message, utc_now()))
 
+    async def inventory(request: Request) -> Response:
+        certificate = _certificate(request)
+        verdict = await asyncio.to_thread(desk.recognise, certificate, utc_now())
+        if verdict not in HEARD:
+            raise _unheard(verdict)
+        message = _parse(await _body(request), protocol.InventoryReport)
+        await asyncio.to_thread(desk.take_inventory, certificate.device, message, utc_now())
+        return Response(status_code=204)
+
+    return {
+        ("GET", protocol.AUTHORITY): authority,
+        ("POST", protocol.ENROL): _guarded(enrol),
+        ("POST", protocol.RENEW): _guarded(renew),
+        ("POST", protocol.CHECK_IN): _guarded(_hearing(desk)),
+        ("PUT", protocol.INVENTORY): _guarded(inventory),
+        ("GET", protocol.WAKE): _guarded(_waking(desk, streams)),
+    }
+
+
+def _hearing(desk: AgentDesk) -> Handler:
+    """Hear check-ins, many to a commit."""
+    queue = CheckInQueue(lambda callers: desk.hear(callers, utc_now()))
+
     async def check_in(request: Request) -> Response:
         certificate = _certificate(request)
         body = await _body(request)
@@ -86,29 +116,30 @@ def agent_routes(desk: AgentDesk) -> list[Route]:
             raise _busy()
         return _answer(reply)
 
-    async def inventory(request: Request) -> Response:
+    return check_in
+
+
+def _waking(desk: AgentDesk, streams: Streams) -> Handler:
+    """Let machines sleep on a stream each."""
+
+    async def wake(request: Request) -> ASGIApp:
         certificate = _certificate(request)
         verdict = await asyncio.to_thread(desk.recognise, certificate, utc_now())
         if verdict not in HEARD:
             raise _unheard(verdict)
-        message = _parse(await _body(request), protocol.InventoryReport)
-        await asyncio.to_thread(desk.take_inventory, certificate.device, message, utc_now())
-        return Response(status_code=204)
+        if streams.full():
+            raise _crowded()
 
-    return [
-        Route(protocol.AUTHORITY, authority, methods=["GET"]),
-        Route(protocol.ENROL, _guarded(enrol), methods=["POST"]),
-        Route(protocol.RENEW, _guarded(renew), methods=["POST"]),
-        Route(protocol.CHECK_IN, _guarded(check_in), methods=["POST"]),
-        Route(protocol.INVENTORY, _guarded(inventory), methods=["PUT"]),
-    ]
+        async def sleep(_scope: Scope, receive: Receive, send: Send) -> None:
+            await streams.hold(certificate.device, receive, send)
+
+        return sleep
+
+    return wake
 
 
-_Handler = Callable[[Request], Awaitable[Response]]
-
-
-def _guarded(handler: _Handler) -> _Handler:
-    async def guarded(request: Request) -> Response:
+def _guarded(handler: Handler) -> Handler:
+    async def guarded(request: Request) -> ASGIApp:
         try:
             return await handler(request)
         except _Refused as refused:

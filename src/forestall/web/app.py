@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from forestall.domain.errors import ForestallError
 from forestall.protocol import Problem
@@ -17,8 +18,9 @@ from forestall.server.overview import Overview
 from forestall.trust.metadata import is_development, read_root
 from forestall.trust.repository import Repository
 from forestall.trust.roles import Role
-from forestall.web.agent_api import agent_routes
+from forestall.web.agent_api import agent_handlers
 from forestall.web.pages import page_routes
+from forestall.web.streams import Streams
 from forestall.web.trust_files import trust_routes
 
 
@@ -41,9 +43,31 @@ def make_app(
     )
 
 
-def make_agents_app(desk: AgentDesk) -> Starlette:
-    """Put together what agents reach: their interface and the signed files."""
-    return _application([*agent_routes(desk), *(trust_routes(desk.repository) if desk.repository else [])])
+def make_agents_app(desk: AgentDesk, streams: Streams) -> ASGIApp:
+    """Put together what agents reach: their interface and the signed files.
+
+    What a fleet asks all day goes past Starlette, whose layers would cost as much as the rest of the answer.
+    """
+    handlers = agent_handlers(desk, streams)
+    routes = [Route(path, handler, methods=[method]) for (method, path), handler in handlers.items()]
+    others = _application([*routes, *(trust_routes(desk.repository) if desk.repository else [])])
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        handler = handlers.get((scope.get("method", ""), scope.get("path", "")))
+        if handler is None:
+            await others(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            answer = await handler(request)
+        except ForestallError as error:
+            answer = await _failed(request, error)
+        except Exception as error:
+            await (await _unforeseen(request, error))(scope, receive, send)
+            raise
+        await answer(scope, receive, send)
+
+    return app
 
 
 def _application(routes: Sequence[BaseRoute]) -> Starlette:

@@ -10,15 +10,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from forestall.domain.device import DeviceId
 from forestall.domain.errors import InputError
 from forestall.domain.identity import Certificate
 
 
-class _Introduced(H11Protocol):
+class _Introduced(HttpToolsProtocol):
     """Tells the application whose certificate TLS has verified, as `request.state.certificate`; None without one.
 
     uvicorn does not say it. It inherits because uvicorn asks for a protocol class.
@@ -40,7 +40,7 @@ def _certificate(shown: Mapping[str, Any]) -> Certificate:
 
 
 @contextmanager
-def serving(app: Starlette, host: str, port: int, context: ssl.SSLContext | None = None) -> Iterator[str]:
+def serving(app: ASGIApp, host: str, port: int, context: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve until the block ends, over TLS where there is a context; gives the address. Port 0 takes a free one.
 
     Raises:
