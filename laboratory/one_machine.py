@@ -119,16 +119,9 @@ def _tell_ledger(
                 story.append(word)
         paragraph = event["paragraph"] and f" ({event['paragraph']})"
         timeline.tell(f"ledger {entry['sequence']}: {subject}: {word}{paragraph}, by {event['actor']}")
-    forced = (
-        "campaign_started",
-        "distribute",
-        "offer",
-        "affected",
-        "deadline",
-        "force",
-        "pending_restart",
-        "fixed",
-    )
+    # The agent keeps the deadline by itself: a busy server's turn may come after it.
+    expect("the deadline passed", "deadline" in stories[ignorer.name], True)
+    forced = ("campaign_started", "distribute", "offer", "affected", "pending_restart", "fixed")
     _in_order("the ledger's story of ignorer", stories[ignorer.name], forced)
     by_choice = ("campaign_started", "distribute", "offer", "affected", "fixed", "deadline")
     _in_order("the ledger's story of chooser", stories[chooser.name], by_choice)
