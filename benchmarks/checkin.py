@@ -1,4 +1,6 @@
-"""Figures for durable check-ins over loopback: `python benchmarks/checkin.py [--words N] [--json]`. Linux.
+"""Figures for durable check-ins over loopback: `python benchmarks/checkin.py [--words N] [--streams N] [--json]`.
+
+Linux.
 
 The server's own application on the embedded PostgreSQL, over mutual TLS, beside the same answer from one ORM
 transaction a request behind the same listener. Each machine keeps its connection and checks in again and again, a word
@@ -48,6 +50,7 @@ from forestall.trust.device_key import new_key, request_for, written
 from forestall.web.app import make_agents_app
 from forestall.web.serve import serving
 from forestall.web.streams import Streams
+from sleepers import slept
 
 FLEET = 20_000
 CONNECTIONS = 256
@@ -59,13 +62,14 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--words", type=int, default=20_000, help="check-ins in all")
+    parser.add_argument("--streams", type=int, default=5_000, help="machines that sleep on a wake-up stream")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--client", default="", help=argparse.SUPPRESS)
     wanted = parser.parse_args()
     if wanted.client:
         asyncio.run(speak(wanted.client, json.loads(sys.stdin.readline())))
         return
-    figures = measured(wanted.words)
+    figures = measured(wanted.words, wanted.streams)
     if wanted.json:
         print(json.dumps(figures, indent=1))
         return
@@ -73,7 +77,7 @@ def main() -> None:
         print(f"{name:24} {value:>12,.6g}")
 
 
-def measured(words: int) -> dict[str, float]:
+def measured(words: int, sleeping: int) -> dict[str, float]:
     with (
         tempfile.TemporaryDirectory() as directory,
         Embedded(Path(directory) / "database") as embedded,
@@ -82,7 +86,7 @@ def measured(words: int) -> dict[str, float]:
         database.migrate()
         known = fill(database)
         site = Site(Path(directory), open_ca(Path(directory) / "device-ca", utc_now()))
-        site.certify(CONNECTIONS)
+        site.certify(max(CONNECTIONS, sleeping))
         ours = make_agents_app(AgentDesk(database, Policy(), site.authority), Streams())
         rounds = words // CONNECTIONS
         words = rounds * CONNECTIONS
@@ -93,6 +97,10 @@ def measured(words: int) -> dict[str, float]:
         with orm_application(embedded.url) as theirs:
             says = [check_ins(known, rounds + 1, fewer)] * CONNECTIONS
             orm_seconds, orm_cpu = cost(site, theirs, says)
+        streams = Streams()
+        wakes = make_agents_app(AgentDesk(database, Policy(), site.authority), streams)
+        names = [name_of(number) for number in range(sleeping)]
+        rest = slept(wakes, streams, site.folder, site.authority, names)
     orm_words = fewer * CONNECTIONS
     return {
         "machines": FLEET,
@@ -104,6 +112,7 @@ def measured(words: int) -> dict[str, float]:
         "ratio": orm_cpu / orm_words / (cpu / words),
         "changed_cpu_us": changed * 1e6 / CHANGED,
         "unchanged_vs_changed": changed / CHANGED / (cpu / words),
+        **rest,
     }
 
 
