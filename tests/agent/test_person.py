@@ -1,5 +1,6 @@
 """The person at the machine: picks a moment, is held to the deadline, is restarted once; real dpkg, a turned clock."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -22,7 +23,9 @@ from forestall.agent.state import Held
 from forestall.domain.asking import Choice, Topic
 from forestall.domain.order import Hold, Restart
 
-ME, OTHER, NOBODY = 1000, 1001, 65534
+ME = 1000
+OTHER, NOBODY = [user for user in (1001, 65534, 1002) if user != os.geteuid()][:2]
+"""Neither of the machine's seat nor the user whose agent this is."""
 LONG = {"force_at": START + timedelta(hours=12)}
 
 
