@@ -1,11 +1,14 @@
 """Calls between processes: heard once committed, by everybody who listens."""
 
+from pathlib import Path
+
 from domain.made import ENFORCING, START
 from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.evidence import Status
 from forestall.domain.order import CampaignId
 from forestall.store import campaigns, devices, records, wakes
 from forestall.store.database import Database
+from forestall.store.embedded import Embedded
 
 LONG, NOT_AT_ALL = 60.0, 0.0
 
@@ -17,6 +20,14 @@ def test_a_call_is_heard_by_all_who_listen_once_it_is_committed(database: Databa
             assert one(NOT_AT_ALL) == set()
         assert one(LONG) == other(LONG) == {"a-1", "b-1"}
         assert one(NOT_AT_ALL) == set()
+
+
+def test_calls_are_heard_where_the_way_to_the_database_has_a_space(tmp_path: Path):
+    home = Embedded(tmp_path / "a home")
+    with home, Database(home.url) as database, wakes.listening(database) as calls:
+        with database.begin() as con:
+            wakes.call(con, [CampaignId("a-1")])
+        assert calls(LONG) == {"a-1"}
 
 
 def test_what_was_rolled_back_was_never_called(database: Database):

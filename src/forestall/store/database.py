@@ -1,10 +1,10 @@
 """One door to PostgreSQL: transactions, migrations, and errors as sentences."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 from sqlalchemy import Connection, create_engine, make_url, text
@@ -19,6 +19,7 @@ SCHEMA = Path(__file__).parent / "schema"
 _MIGRATION_LOCK = 0x464F5245  # any fixed number; "FORE"
 _SESSION = "-c timezone=UTC -c lock_timeout=30s -c idle_in_transaction_session_timeout=10min"
 """A client that hangs in a transaction must not stop the others for good."""
+_HOW: Mapping[str, Any] = {"options": _SESSION, "connect_timeout": 10, "application_name": "forestall"}
 
 
 class Database:
@@ -40,7 +41,7 @@ class Database:
             pool_size=5,
             max_overflow=10,
             pool_pre_ping=True,
-            connect_args={"options": _SESSION, "connect_timeout": 10, "application_name": "forestall"},
+            connect_args={**_HOW},
         )
 
     def __enter__(self) -> Self:
@@ -79,11 +80,10 @@ class Database:
         Raises:
             StoreError: The database cannot be reached, or refused a statement.
         """
-        plain = self._address.set(drivername="postgresql").render_as_string(hide_password=False)
+        # In parts, as the engine connects: an address in one piece means something else to libpq where it has a space.
+        _, parts = self._engine.dialect.create_connect_args(self._address)
         try:
-            with psycopg.connect(
-                plain, autocommit=True, options=_SESSION, connect_timeout=10, application_name="forestall"
-            ) as connection:
+            with psycopg.connect(**parts, **_HOW, autocommit=True) as connection:
                 yield connection
         except psycopg.Error as error:
             raise StoreError(self._sentence(error)) from error
