@@ -34,7 +34,7 @@ _NO_NUL = "^[^\\x00]*$"  # PostgreSQL cannot keep one
 Word = Annotated[str, msgspec.Meta(max_length=256, pattern=_NO_NUL)]
 """A name, a version or an id; longer ones are refused."""
 Text = Annotated[str, msgspec.Meta(max_length=2_000, pattern=_NO_NUL)]
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Pem = Annotated[str, msgspec.Meta(max_length=8 * 1024, pattern=_NO_NUL)]
 Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 """With a time zone: one without cannot be compared with any other."""
@@ -88,7 +88,7 @@ class OrderState(msgspec.Struct, forbid_unknown_fields=True):
 
     campaign: Word
     revision: Count
-    status: Annotated[str, msgspec.Meta(pattern="^(fixed|pending_restart|affected|not_affected|unknown)$")]
+    status: Annotated[str, msgspec.Meta(pattern=r"^(fixed|pending_restart|affected|not_affected|unknown)\Z")]
     chosen: bool = False
     """The person installed it before it was forced (P5.2)."""
     forced: bool = False
@@ -171,7 +171,7 @@ class PackageEntry(msgspec.Struct, forbid_unknown_fields=True, array_like=True):
     name: Word
     version: Word
     architecture: Word
-    state: Annotated[str, msgspec.Meta(pattern="^(installed|broken)$")]
+    state: Annotated[str, msgspec.Meta(pattern=r"^(installed|broken)\Z")]
     source: Word
     source_version: Word
 

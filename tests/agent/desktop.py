@@ -133,19 +133,26 @@ def _on_a_bus(desktop: Desktop, ready: threading.Event, stop: threading.Event) -
 
 def _alone(desktop: Desktop, door: socket.socket, stop: threading.Event) -> None:
     while not stop.is_set():
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, ConnectionError):
             line, _ = door.accept()
             with line:
                 _talk(desktop, line, stop)
 
 
+def _more(line: socket.socket) -> bytes:
+    heard = line.recv(1024)
+    if not heard:
+        raise ConnectionError("it hung up before it had introduced itself")
+    return heard
+
+
 def _talk(desktop: Desktop, line: socket.socket, stop: threading.Event) -> None:
     said = b""
     while b"\r\n" not in said:
-        said += line.recv(1024)
+        said += _more(line)
     line.sendall(b"OK 0123456789abcdef0123456789abcdef\r\n")
     while b"BEGIN\r\n" not in said:
-        said += line.recv(1024)
+        said += _more(line)
     parser, number = Parser(), 0
     parser.add_data(said.split(b"BEGIN\r\n", 1)[1])
     line.settimeout(0.05)

@@ -10,7 +10,7 @@ from typing import Any
 
 from forestall.domain.case import Case
 from forestall.domain.evidence import Status
-from forestall.domain.plan import Rule
+from forestall.domain.rule import Rule
 
 Cube = Mapping[str, frozenset[Any]]
 

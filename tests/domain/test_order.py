@@ -17,7 +17,6 @@ from forestall.domain.order import (
     Hold,
     Limits,
     Order,
-    Rule,
     Standing,
     Step,
     Verb,
@@ -26,6 +25,7 @@ from forestall.domain.order import (
     next_step,
 )
 from forestall.domain.product import ProductName
+from forestall.domain.rule import Rule
 
 OFFER = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 DEADLINE = OFFER + timedelta(days=8)
@@ -313,7 +313,7 @@ def test_every_row_can_be_reached_and_every_fact_decides_something() -> None:
 @pytest.mark.parametrize(
     ("upper", "lower"), [pytest.param(a, b, id=f"{a.name} over {b.name}") for a, b in pairwise(RULES)]
 )
-def test_where_neighbours_overlap_the_upper_one_wins(upper: Rule, lower: Rule) -> None:
+def test_where_neighbours_overlap_the_upper_one_wins(upper: Rule[Step], lower: Rule[Step]) -> None:
     both = [facts for facts in everything() if applies(upper, facts) and applies(lower, facts)]
     assert all(RULES.index(first_row(facts)) <= RULES.index(upper) for facts in both)
     exclusive = {("restart-pending", "nothing-to-do")}
@@ -428,7 +428,7 @@ def everything() -> Iterator[Facts]:
     return (Facts(*combination) for combination in product(*values))
 
 
-def applies(rule: Rule, facts: Facts) -> bool:
+def applies(rule: Rule[Step], facts: Facts) -> bool:
     """Read a row the plain way."""
     return all(
         getattr(facts, fact) in (wanted if isinstance(wanted, frozenset) else {wanted})
@@ -436,6 +436,6 @@ def applies(rule: Rule, facts: Facts) -> bool:
     )
 
 
-def first_row(facts: Facts) -> Rule:
+def first_row(facts: Facts) -> Rule[Step]:
     """Find the row that wins."""
     return next(rule for rule in RULES if applies(rule, facts))

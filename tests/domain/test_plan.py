@@ -12,8 +12,9 @@ from forestall.domain.action import Action
 from forestall.domain.admission import DOOR
 from forestall.domain.case import Case
 from forestall.domain.evidence import CLEAN, Status
-from forestall.domain.plan import RULES, Rule, decide, when
+from forestall.domain.plan import RULES, decide, when
 from forestall.domain.printout import FACTS
+from forestall.domain.rule import Rule
 
 OPEN = frozenset(Status) - CLEAN
 WORKS_ON = frozenset(Action) - {Action.RELEASE, Action.RECALL}

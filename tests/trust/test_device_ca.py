@@ -18,8 +18,15 @@ from forestall.agent.client import pinned
 from forestall.clock import utc_now
 from forestall.domain.errors import InputError
 from forestall.domain.identity import Certificate
-from forestall.trust.device_ca import CERTIFICATE, KEY, DeviceCa, fingerprint_of, key_of, open_ca
-from forestall.trust.device_key import certificate_for, new_key, read_certificate, request_for, written
+from forestall.trust.device_ca import CERTIFICATE, KEY, DeviceCa, key_of, open_ca
+from forestall.trust.device_key import (
+    certificate_for,
+    fingerprint_of,
+    new_key,
+    read_certificate,
+    request_for,
+    written,
+)
 
 
 def request_of(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, name: str = "root") -> str:

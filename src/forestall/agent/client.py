@@ -5,7 +5,6 @@ import http.client
 import ssl
 from dataclasses import dataclass
 from datetime import timedelta
-from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from forestall import protocol
 from forestall.agent.debian import printable
 from forestall.clock import stopwatch
 from forestall.domain.errors import InputError
+from forestall.trust.device_key import fingerprint_of
 
 _CONNECT_SECONDS = 20
 _TOTAL_SECONDS = 60
@@ -79,7 +79,7 @@ def authority_of(server: Server, fingerprint: str) -> str | NoAnswer:
         return content
     pem = content.decode("ascii", "replace")
     try:
-        found = sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+        found = fingerprint_of(pem)
     except ValueError:
         found = "no certificate"
     if found != fingerprint:

@@ -44,13 +44,18 @@ class Contact:
         """Say whether the server was asked just now and did not answer; after a minute it is asked anew (A7)."""
         return self._lately(self._silent_at)
 
+    @property
+    def asked_now(self) -> bool:
+        """Say whether the server was asked within the last minute, in vain or not."""
+        return self.unanswered or self._lately(self._memory.state.checked_at)
+
     def _lately(self, at: datetime | None) -> bool:
         fresh = self._memory.agent.limits.recall_check_fresh
         return at is not None and timedelta() <= self._memory.now() - at <= fresh
 
     def ask_again(self) -> None:
         """Check in, unless that was tried within the last minute: a recall may have come since (A7)."""
-        if not (self.unanswered or self._lately(self._memory.state.checked_at)):
+        if not self.asked_now:
             self.check_in()
 
     def check_in_if_due(self) -> None:

@@ -21,8 +21,8 @@ MOST_BYTES = 4_096
 _MOST_ANSWER = 64 * 1024
 _PATIENCE_SECONDS = 10.0
 
-_Id = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
-_Tongue = Annotated[str, msgspec.Meta(pattern="^(en|ja)$")]
+_Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
+_Tongue = Annotated[str, msgspec.Meta(pattern=r"^(en|ja)\Z")]
 Answered = TypeVar("Answered", "View", "Verdict")
 
 

@@ -56,14 +56,13 @@ def _pending(memory: Memory) -> Iterator[tuple[Held, Pending]]:
 
 
 def _moment(memory: Memory, contact: Contact, holds: frozenset[Hold]) -> Moment:
-    person, asked_at = memory.state.person, memory.state.checked_at
-    fresh = asked_at is not None and memory.now() - asked_at <= memory.agent.limits.recall_check_fresh
+    person = memory.state.person
     return Moment(
         back_at=person.back_at,
         picked_at=person.restart_picked_at,
         holds=holds,
         restarted_for=frozenset(person.restarted_for),
-        asked_now=contact.unanswered or fresh,
+        asked_now=contact.asked_now,
         under_way=person.restarted_boot == boot_id(),
     )
 

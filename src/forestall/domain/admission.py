@@ -4,7 +4,8 @@ from enum import StrEnum
 
 from forestall.domain.case import Case
 from forestall.domain.evidence import CLEAN, Status
-from forestall.domain.plan import Rule, when
+from forestall.domain.plan import when
+from forestall.domain.rule import Rule
 
 
 class Entry(StrEnum):

@@ -16,7 +16,7 @@ from forestall.domain.order import CampaignId, Order, Restart, Verb
 from forestall.domain.policy import DAY, MINUTE
 from forestall.domain.product import ProductName
 from forestall.domain.recipe import Recipe
-from forestall.domain.remediation import RemediationId
+from forestall.domain.remediation import RemediationId, id_of
 
 ORDER_LIVES = DAY
 """No order is signed for longer (A11)."""
@@ -95,7 +95,7 @@ class SignedOrder:
     @property
     def remediation(self) -> RemediationId:
         """Name the update that it orders."""
-        return RemediationId(f"{self.release}/{self.source}/{self.version}")
+        return id_of(self.release, self.source, self.version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,10 @@ from forestall.domain.case import case_of, moment_of
 from forestall.domain.device import DeviceId, SiteId
 from forestall.domain.events import Event, EventKind, JsonValue
 from forestall.domain.order import CampaignId
-from forestall.domain.plan import Rule, decide
+from forestall.domain.plan import decide
 from forestall.domain.policy import Policy
 from forestall.domain.record import Outcome, Receipt, Record
+from forestall.domain.rule import Rule
 
 
 class Intent(NamedTuple):

@@ -9,7 +9,8 @@ from typing import NamedTuple, NewType
 from forestall.domain.evidence import Status
 from forestall.domain.product import ProductName
 from forestall.domain.recipe import Recipe
-from forestall.domain.remediation import RemediationId
+from forestall.domain.remediation import RemediationId, id_of
+from forestall.domain.rule import Condition, Rule, conditions
 
 CampaignId = NewType("CampaignId", str)
 
@@ -67,7 +68,7 @@ class Order:
     @property
     def remediation(self) -> RemediationId:
         """Name the update that it is about."""
-        return RemediationId(f"{self.release}/{self.source}/{self.version}")
+        return id_of(self.release, self.source, self.version)
 
 
 class Step(StrEnum):
@@ -131,29 +132,10 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """One row: applies where every named fact is as `when` says."""
-
-    name: str
-    paragraph: str
-    when: Mapping[str, bool | frozenset[Status]]
-    then: Step
-    meaning: str
-
-    def applies(self, facts: NamedTuple) -> bool:
-        """Say whether every condition of the row holds."""
-        for fact, wanted in self.when.items():
-            value = getattr(facts, fact)
-            if value not in wanted if isinstance(wanted, frozenset) else value is not wanted:
-                return False
-        return True
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """The rule that says what to do next, and the instant at which the answer may change by itself."""
 
-    rule: Rule
+    rule: Rule[Step]
     until: datetime | None = None
 
     @property
@@ -193,15 +175,15 @@ class Facts(NamedTuple):
     """The server was asked within the last minute, or asked just now in vain."""
 
 
-def _when(**facts: bool | frozenset[Status]) -> Mapping[str, bool | frozenset[Status]]:
-    return facts
+def _when(**facts: bool | frozenset[Status]) -> dict[str, Condition]:
+    return conditions(Facts._fields, facts)
 
 
 _PENDING = frozenset({Status.PENDING_RESTART})
 _DONE = frozenset({Status.FIXED, Status.NOT_AFFECTED})
 
 # fmt: off
-RULES: tuple[Rule, ...] = (
+RULES: tuple[Rule[Step], ...] = (
     Rule("recalled",          "A7",   _when(recalled=True),                     Step.DROP,          "the update was withdrawn"),
     Rule("restart-pending",   "A6",   _when(status=_PENDING),                   Step.AWAIT_RESTART, "installed; in force after a restart"),
     Rule("nothing-to-do",     "A3",   _when(status=_DONE),                      Step.REST,          "nothing is left to do"),
@@ -255,7 +237,7 @@ def facts_of(order: Order, standing: Standing, now: datetime, limits: Limits) ->
     )
 
 
-def _until(rule: Rule, order: Order, standing: Standing, limits: Limits) -> datetime | None:
+def _until(rule: Rule[Step], order: Order, standing: Standing, limits: Limits) -> datetime | None:
     picked_at = standing.picked_at or order.force_at
     returned_at, failed_at = standing.returned_at, standing.failed_at
     ends: Mapping[str, datetime | None] = {

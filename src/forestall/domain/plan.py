@@ -4,58 +4,17 @@ A row's name is the reason in the ledger, on the page, in the mail and in `fores
 data, not code: the table prints itself, and a test can prove what no combination of facts can ever do.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, TypeVar
 
 from forestall.domain.action import Action
 from forestall.domain.case import Case
 from forestall.domain.evidence import CLEAN, Status
-
-Condition = bool | frozenset[Status]
-"""What a fact must be: true, false, or (for the status) one of a set."""
-
-
-Then = TypeVar("Then")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule(Generic[Then]):
-    """One row: applies where every named fact is as `when` says."""
-
-    name: str
-    paragraph: str
-    when: Mapping[str, Condition]
-    then: Then
-    meaning: str
-
-    def applies(self, facts: tuple[object, ...]) -> bool:
-        """Say whether every condition of the row holds for the named facts of a case."""
-        for fact, wanted in self.when.items():
-            value = getattr(facts, fact)
-            if value not in wanted if isinstance(wanted, frozenset) else value is not wanted:
-                return False
-        return True
+from forestall.domain.rule import Condition, Rule, conditions
 
 
 def when(**facts: bool | frozenset[Status] | Status) -> dict[str, Condition]:
     """Write a row's conditions; a fact that `Case` does not have is a mistake found at import."""
     return conditions(Case._fields, facts)
-
-
-def conditions(
-    known: Sequence[str], facts: Mapping[str, bool | frozenset[Status] | Status]
-) -> dict[str, Condition]:
-    """Write conditions on facts of these names.
-
-    Raises:
-        TypeError: a fact is none of them.
-    """
-    unknown = facts.keys() - set(known)
-    if unknown:
-        raise TypeError(f"no such fact: {sorted(unknown)}")
-    return {name: frozenset({want}) if isinstance(want, Status) else want for name, want in facts.items()}
 
 
 _UNKNOWN = Status.UNKNOWN

@@ -9,8 +9,9 @@ from forestall.domain.admission import DOOR
 from forestall.domain.campaign import TRANSITIONS
 from forestall.domain.duration import format_duration
 from forestall.domain.evidence import CLEAN, Status
-from forestall.domain.plan import RULES, Condition
+from forestall.domain.plan import RULES
 from forestall.domain.policy import Policy
+from forestall.domain.rule import Condition
 from forestall.domain.testing import GATES
 from forestall.domain.trial import VERDICTS
 

@@ -19,6 +19,11 @@ def parts_of(remediation: RemediationId) -> tuple[str, str, str]:
     return release, source, version
 
 
+def id_of(release: str, source: str, version: str) -> RemediationId:
+    """Name an update by its parts."""
+    return RemediationId(f"{release}/{source}/{version}")
+
+
 def by_recipe(remediation: RemediationId) -> bool:
     """Say whether an update has no package: packages say nothing about it, and it concerns every machine (P1.4)."""
     return product_of(parts_of(remediation)[0]) is ProductName.RECIPE
@@ -38,7 +43,7 @@ class Remediation:
     @property
     def id(self) -> RemediationId:
         """Name the remediation the same on every machine and in every run."""
-        return RemediationId(f"{self.release}/{self.source}/{self.version}")
+        return id_of(self.release, self.source, self.version)
 
 
 def newest_of_each(remediations: Iterable[Remediation]) -> tuple[Remediation, ...]:

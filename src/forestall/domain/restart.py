@@ -1,11 +1,12 @@
 """One restart for all that is due: whether, when, and never twice for the same (A6)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from forestall.domain.order import Decision, Hold, Limits, Order, Restart, Rule, Step
+from forestall.domain.order import Decision, Hold, Limits, Order, Restart, Step
+from forestall.domain.rule import Condition, Rule, conditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +63,12 @@ class Facts(NamedTuple):
     """The moment that the person picked has come."""
 
 
-def _when(**facts: bool) -> Mapping[str, bool]:
-    return facts
+def _when(**facts: bool) -> dict[str, Condition]:
+    return conditions(Facts._fields, facts)
 
 
 # fmt: off
-RULES: tuple[Rule, ...] = (
+RULES: tuple[Rule[Step], ...] = (
     Rule("no-restart",        "A6",   _when(pending=False),              Step.REST,          "no update waits for a restart"),
     Rule("restarting",        "A6",   _when(under_way=True),             Step.AWAIT_RESTART, "the restart is under way"),
     Rule("people-restart",    "A6",   _when(allowed=False),              Step.AWAIT_RESTART, "a person restarts the machine, or its services"),
@@ -135,7 +136,7 @@ def _window(pending: Pending, back_at: datetime | None, limits: Limits) -> Windo
 
 
 def _until(
-    rule: Rule, window: Window | None, moment: Moment, now: datetime, limits: Limits
+    rule: Rule[Step], window: Window | None, moment: Moment, now: datetime, limits: Limits
 ) -> datetime | None:
     if window is None:
         return None

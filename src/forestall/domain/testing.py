@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from forestall.domain.brakes import halt_reason
 from forestall.domain.campaign import Campaign, next_ring
-from forestall.domain.plan import Condition, Rule, conditions
 from forestall.domain.policy import Policy
 from forestall.domain.ring import RINGS, Ring
+from forestall.domain.rule import Condition, Rule, conditions
 from forestall.domain.trial import Tally, Verdict, together
 
 

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from forestall.domain.campaign import Campaign
 from forestall.domain.evidence import CLEAN, Status
-from forestall.domain.plan import Condition, Rule, conditions
 from forestall.domain.policy import Policy
 from forestall.domain.record import Record
+from forestall.domain.rule import Condition, Rule, conditions
 
 _INSTALLED = frozenset({Status.FIXED, Status.PENDING_RESTART})
 

@@ -11,9 +11,10 @@ from forestall.domain.errors import InputError
 from forestall.domain.events import Entry
 from forestall.domain.evidence import Status
 from forestall.domain.order import CampaignId
-from forestall.domain.plan import RULES, Rule
+from forestall.domain.plan import RULES
 from forestall.domain.policy import Policy
 from forestall.domain.record import Record
+from forestall.domain.rule import Rule
 from forestall.store import campaigns, devices, ledger, records
 from forestall.store.database import Connection, Database
 

@@ -17,8 +17,6 @@ from forestall.store.database import Connection, Database
 
 KEPT_FOR = timedelta(days=30)
 """Older sightings are let go of: what was not seen for a month is not here."""
-
-
 _IS = "is "
 """So begins the name of a machine that turned out to be another."""
 

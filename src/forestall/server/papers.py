@@ -11,9 +11,9 @@ from forestall.domain.brakes import pace_of
 from forestall.domain.duration import parse_duration
 from forestall.domain.errors import InputError
 from forestall.domain.events import Event, EventKind
-from forestall.domain.product import ANY, product_of
+from forestall.domain.product import product_of
 from forestall.domain.recipe import Payload, payload_in
-from forestall.domain.remediation import RemediationId, parts_of
+from forestall.domain.remediation import RemediationId, by_recipe, parts_of
 from forestall.server.operators import find_update
 from forestall.server.trust_place import trust_place
 from forestall.server.wiring import Installation
@@ -156,7 +156,7 @@ def _approval(
     row = find_update(installation.database, name)
     release, source, version = parts_of(row.remediation)
     recipe = recipes.get(row.remediation)
-    if release == ANY and recipe is None:
+    if by_recipe(row.remediation) and recipe is None:
         raise InputError(f"{row.remediation} has no package: give its recipe file with --recipe")
     period = parse_duration(voluntary) if voluntary else policy.voluntary_period
     with installation.database.begin() as con:

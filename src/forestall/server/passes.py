@@ -13,9 +13,9 @@ from forestall.domain.campaign import Campaign, due, halted, next_ring, take
 from forestall.domain.events import Event, EventKind, JsonValue
 from forestall.domain.halt import failing
 from forestall.domain.intent import Intent, propose
-from forestall.domain.plan import Rule
 from forestall.domain.policy import Policy
 from forestall.domain.record import Record
+from forestall.domain.rule import Rule
 from forestall.domain.testing import Gate
 from forestall.server.steps import changed
 from forestall.server.trying import judgement, open_ring

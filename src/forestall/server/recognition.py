@@ -1,6 +1,6 @@
 """Who speaks: certificates are held against what the store knows, many in one question to it (R22)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -36,13 +36,15 @@ def recognise(con: Connection, speakers: Sequence[Speaker], now: datetime) -> li
 
 def void(
     con: Connection,
-    machines: Iterable[DeviceId],
+    machines: Sequence[DeviceId],
     why: Void,
     now: datetime,
     by: str = "server",
     reason: str = "",
 ) -> list[DeviceId]:
     """Let no certificate of these machines count from now on, with an entry each; returns those that still had one."""
+    if not machines:
+        return []
     found = identities.avoid(con, machines, why, now)
     body = {"void": why.value, "reason": reason}
     ledger.append(con, [Event(EventKind.DEVICE_VOIDED, by, device, body={**body}) for device in found], now)

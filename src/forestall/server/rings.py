@@ -16,10 +16,9 @@ from forestall.domain.policy import Policy
 from forestall.domain.proof import proof
 from forestall.domain.remediation import RemediationId
 from forestall.domain.ring import LISTS, RINGS, Ring, up_to, volunteered
-from forestall.domain.testing import Hours, Judgement, hours_of
+from forestall.domain.testing import Hours, Judgement, hours_of, judge
 from forestall.domain.trial import Tally, Verdict, span_of, together, verdict
 from forestall.server.steps import person
-from forestall.server.trying import judgement
 from forestall.store import campaigns, devices, ledger, rings, trials
 from forestall.store.database import Connection, Database
 from forestall.store.rings import Member
@@ -162,7 +161,7 @@ def standing_of(con: Connection, campaign: Campaign, now: datetime, policy: Poli
         campaign=campaign.id,
         hours=hours,
         rings=tuple(_row(ring, tallies.get(ring), waiting) for ring in RINGS),
-        judgement=judgement(con, campaign, now, policy),
+        judgement=judge(campaign, tallies, waiting[Ring.CRITICAL_LAST], now, policy),
         proof=proof(total.harmed, total.clean + total.harmed),
     )
 

@@ -37,7 +37,8 @@ def tried(
                     complaints.append(
                         Event(EventKind.COMPLAINED, "person", device, campaign, paragraph="P4.2", body=body)
                     )
-    ledger.append(con, complaints, now)
+    if complaints:
+        ledger.append(con, complaints, now)
 
 
 def _word(message: protocol.CheckIn, state: protocol.OrderState) -> Word:

@@ -14,8 +14,8 @@ from forestall.domain.events import Event, Head
 from forestall.domain.evidence import Evidence
 from forestall.domain.intent import Intent
 from forestall.domain.order import CampaignId, Decision
-from forestall.domain.plan import Rule
 from forestall.domain.record import Receipt, Record
+from forestall.domain.rule import Rule
 
 Mark = tuple[DeviceId, CampaignId]
 """A closed port carries the mark of the campaign that closed it."""

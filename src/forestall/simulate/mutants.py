@@ -14,8 +14,8 @@ from forestall.domain.events import Event
 from forestall.domain.evidence import Status
 from forestall.domain.intent import Intent
 from forestall.domain.order import CampaignId, Decision
-from forestall.domain.plan import Rule
 from forestall.domain.record import Outcome, Receipt, Record
+from forestall.domain.rule import Rule
 from forestall.simulate.core import Core
 from forestall.simulate.soak import live
 

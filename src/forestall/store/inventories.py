@@ -16,8 +16,8 @@ from sqlalchemy.dialects.postgresql import insert
 from forestall.domain.device import DeviceId
 from forestall.domain.evidence import Status
 from forestall.domain.inventory import Inventory, Package, PackageState
-from forestall.domain.product import ANY, key_of
-from forestall.domain.remediation import Remediation, RemediationId, parts_of
+from forestall.domain.product import key_of
+from forestall.domain.remediation import Remediation, RemediationId, by_recipe, parts_of
 from forestall.store.bulk import staged
 from forestall.store.tables import device_inventory, inventory, package_version
 
@@ -167,9 +167,9 @@ def standing_of(
 
     Of recipes inventories say nothing.
     """
-    release, source, version = parts_of(remediation)
-    if release == ANY:
+    if by_recipe(remediation):
         return {}
+    release, source, version = parts_of(remediation)
     wanted = {"devices": None if devices is None else list(devices)}
     with staged(con, _STAGE, [(remediation, release, source, key_of(release, version))]):
         return {DeviceId(device): Status(status) for device, status in con.execute(_BY_DEVICE, wanted)}

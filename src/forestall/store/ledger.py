@@ -46,7 +46,7 @@ class Restored(NamedTuple):
 
 
 def append(
-    con: Connection, events: Iterable[Event], now: datetime, meanwhile: Callable[[], None] = lambda: None
+    con: Connection, events: Iterable[Event], now: datetime, meanwhile: Callable[[], None] | None = None
 ) -> Head:
     """Put events behind the newest entry and return the new head; `meanwhile` is done while they are hashed.
 
@@ -57,10 +57,13 @@ def append(
         return head(con)
     con.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
     last = head(con)
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        chained = beside.submit(chain, new, now.astimezone(UTC), last.sequence, last.hash)
-        meanwhile()
-        entries = chained.result()
+    if meanwhile is None:
+        entries = chain(new, now.astimezone(UTC), last.sequence, last.hash)
+    else:
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            chained = beside.submit(chain, new, now.astimezone(UTC), last.sequence, last.hash)
+            meanwhile()
+            entries = chained.result()
     copy_in(con, ledger, _COLUMNS, (_row(entry) for entry in entries))
     return Head(entries[-1].sequence, entries[-1].hash)
 

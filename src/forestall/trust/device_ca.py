@@ -10,7 +10,6 @@ import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
 
 from cryptography import x509
@@ -26,7 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from forestall.domain.errors import InputError
 from forestall.domain.identity import Certificate
 from forestall.durable import settle, write_whole
-from forestall.trust.device_key import new_key, pem_of, written
+from forestall.trust.device_key import fingerprint_of, new_key, pem_of, written
 
 CERTIFICATE = "ca.pem"
 KEY = "key.pem"
@@ -124,15 +123,6 @@ def key_of(request: str) -> EllipticCurvePublicKey | None:
     if shown and isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1):
         return key
     return None
-
-
-def fingerprint_of(pem: str) -> str:
-    """Name an authority by the SHA-256 of its certificate.
-
-    Raises:
-        ValueError: it is none.
-    """
-    return sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
 
 
 def open_ca(folder: Path, now: datetime) -> DeviceCa:

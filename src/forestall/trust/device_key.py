@@ -1,5 +1,8 @@
 """A machine's own key, which never leaves it, and the request for a certificate that shows it has it."""
 
+import ssl
+from hashlib import sha256
+
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -34,6 +37,15 @@ def request_for(key: EllipticCurvePrivateKey) -> str:
 def pem_of(certificate: x509.Certificate) -> str:
     """Write a certificate out."""
     return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def fingerprint_of(pem: str) -> str:
+    """Name an authority by the SHA-256 of its certificate.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
 
 
 def certificate_for(key: EllipticCurvePrivateKey, pem: str) -> Certificate | None:

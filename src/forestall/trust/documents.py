@@ -10,7 +10,7 @@ from forestall.domain.authority import Approval, Imminence, Objection, SignedOrd
 from forestall.domain.brakes import Wave
 from forestall.domain.order import CampaignId, Restart
 from forestall.domain.product import ProductName, is_update
-from forestall.domain.remediation import RemediationId
+from forestall.domain.remediation import RemediationId, id_of
 from forestall.protocol import Count, Instant, Text, Word, in_this_age
 from forestall.trust.recipe import RecipeMessage, recipe_of
 
@@ -118,7 +118,7 @@ def is_campaign(name: str) -> bool:
 
 def remediation_of(paper: RemediationDocument | ImminentDocument | OrderDocument) -> RemediationId:
     """Name the update that a paper is about."""
-    return RemediationId(f"{paper.release}/{paper.source}/{paper.version}")
+    return id_of(paper.release, paper.source, paper.version)
 
 
 def approval_of(paper: RemediationDocument) -> Approval | str:
