@@ -14,8 +14,12 @@ from cli.conftest import Shell
 from forestall.agent import main as agent
 from forestall.cli import main
 from forestall.cli.output import harmless
+from forestall.clock import utc_now
 from forestall.domain.errors import InputError
+from forestall.domain.evidence import Evidence, Status, Witness
 from forestall.server.trust_place import trust_place
+from forestall.store import evidence
+from forestall.store.evidence import Observation
 from forestall.trust.caps import Caps
 from forestall.trust.device_ca import open_ca
 from forestall.trust.metadata import fingerprint
@@ -314,3 +318,33 @@ def test_nobody_is_recorded_as_nobody(forestall: Shell):
         forestall.monkeypatch.delenv(name, raising=False)
     said = forestall("rate", OPENSSL, "--reason", "r", code=1)
     assert said.err == "forestall: Say who does this: --by NAME (it is recorded)\n"
+
+
+def test_disagreements_from_the_command_line(forestall: Shell):
+    """A18: listed, looked at again, believed by two, handed to the help desk."""
+    company = forestall.company
+    machine = company.machine(name=HOSTILE)
+    name = company.campaign()
+    now = utc_now()
+    for witness, status in ((Witness.AGENT, Status.FIXED), (Witness.PROBE, Status.AFFECTED)):
+        said = [Observation(machine, Evidence(witness, status, now, "ssh-banner at 10.0.0.1: old"))]
+        with company.database.begin() as con:
+            evidence.take(con, name, said, now)
+    (row,) = forestall("disagree", "--json").json
+    assert (row["device"], [word["status"] for word in row["words"]][-1]) == (machine, "affected")
+    assert "\x1b" not in forestall("disagree", "--campaign", name).out
+    assert forestall("disagree", "look", machine, name, "--json").json == {"asked": True}
+    assert "within the last minute" in forestall("disagree", "look", machine, name).out
+    assert (
+        "Say whom to believe" in forestall("disagree", "believe", machine, name, "--reason", "r", code=1).err
+    )
+    words = ("disagree", "believe", machine, name, "--reason", "a proxy")
+    asked = forestall(*words, "--side", "agent", "--for", "7d", "--json").json
+    forestall("approve", str(asked["number"]), "--by", "ben")
+    assert forestall("disagree", "--json").json[0]["belief"]["side"] == "agent"
+    assert "Neither side is believed" in forestall(*words, "--end").out
+    helped = forestall("disagree", "help-desk", machine, name, "--reason", "who answers?", "--json").json
+    assert helped == {"machine": machine, "campaign": name, "help_desk": True}
+    assert forestall("disagree", "--campaign", "curl-9", code=1).err.startswith(
+        "forestall: There is no campaign"
+    )

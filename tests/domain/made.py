@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from forestall.domain.campaign import Campaign, Kind, Phase, Step, take
 from forestall.domain.case import Case, case_of, moment_of
 from forestall.domain.device import DeviceId, SiteId
-from forestall.domain.evidence import Evidence, Status, Witness
+from forestall.domain.evidence import Evidence, Side, Status, Witness
 from forestall.domain.level import Level
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
@@ -93,6 +93,8 @@ def _field(name: str) -> st.SearchStrategy[Any]:
         return st.none() | st.sampled_from(Status)
     if name.endswith(("_at", "_until", "_since")):
         return st.none() | instants
+    if name == "believed":
+        return st.none() | st.sampled_from(Side)
     if name == "ring":
         return st.none() | st.sampled_from(LISTS)
     if name in {"managed", "owned", "protected"}:

@@ -33,6 +33,7 @@ def cube_of(rule: Rule[Any]) -> Cube:
 LAWS: dict[str, Cube] = {
     "only a managed machine loses its agent": cube(lost=True, managed=False),
     "contradiction is unknown": cube(conflict=True, status=frozenset(Status) - {Status.UNKNOWN}),
+    "only a contradiction lasts too long": cube(conflict_long=True, conflict=False),
     "a countdown that runs has begun": cube(counting_down=True, counted_down=False),
     "an accepted warning was sent": cube(warned=True, warning=False),
     "a refused warning was sent": cube(refused=True, warning=False),

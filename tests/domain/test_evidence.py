@@ -12,7 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.domain.evidence import CLEAN, NOTHING_KNOWN, Evidence, Limits, Status, Witness, judge
+from forestall.domain.evidence import (
+    CLEAN,
+    NOTHING_KNOWN,
+    Evidence,
+    Limits,
+    Side,
+    Status,
+    Witness,
+    disputed_since,
+    judge,
+)
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LIMITS = Limits(own=timedelta(days=3), outside=timedelta(days=1))
@@ -215,3 +225,93 @@ def test_probe_and_agent_that_differ_at_one_instant_contradict_each_other():
     for said, seen in ((FIXED, AFFECTED), (AFFECTED, FIXED)):
         verdict = judge([Evidence(Witness.AGENT, said, NOW), Evidence(Witness.PROBE, seen, NOW)], NOW, LIMITS)
         assert verdict.conflict
+
+
+@given(words, st.sampled_from(Side))
+def test_belief_decides_a_contradiction_by_a_fresh_word_of_that_side_and_nothing_else(
+    said: list[Evidence], side: Side
+):
+    """A18: where the sides agree, believing one of them changes nothing."""
+    alone, believed = judge(said, NOW, LIMITS), judge(said, NOW, LIMITS, believed=side)
+    assert not believed.conflict
+    if not alone.conflict:
+        assert believed == alone
+    else:
+        outside = side is Side.PROBE
+        theirs = [(e.status, e.observed_at) for e in said if (e.witness is Witness.PROBE) is outside]
+        assert (believed.status, believed.as_of) in theirs
+
+
+# Who speaks, what it says; the disagreement is open afterwards.
+STORIES: dict[str, tuple[tuple[Witness, Status, bool], ...]] = {
+    "an agent that repeats “fixed” is not mended by that": (
+        (Witness.AGENT, FIXED, False),
+        (Witness.PROBE, AFFECTED, True),
+        (Witness.AGENT, FIXED, True),
+        (Witness.AGENT, FIXED, True),
+        (Witness.PROBE, AFFECTED, True),
+    ),
+    "the probe comes to see it fixed": (
+        (Witness.AGENT, FIXED, False),
+        (Witness.PROBE, AFFECTED, True),
+        (Witness.PROBE, FIXED, False),
+        (Witness.AGENT, FIXED, False),
+    ),
+    "the agent admits it, mends it, and is right": (
+        (Witness.AGENT, FIXED, False),
+        (Witness.PROBE, AFFECTED, True),
+        (Witness.AGENT, AFFECTED, False),
+        (Witness.AGENT, FIXED, False),
+        (Witness.PROBE, FIXED, False),
+    ),
+    "affected and then fixed is no contradiction": (
+        (Witness.PROBE, AFFECTED, False),
+        (Witness.AGENT, AFFECTED, False),
+        (Witness.AGENT, FIXED, False),
+    ),
+    "the reverse: the probe sees nothing and the agent says affected": (
+        (Witness.PROBE, FIXED, False),
+        (Witness.AGENT, AFFECTED, True),
+        (Witness.PROBE, FIXED, True),
+        (Witness.AGENT, FIXED, False),
+    ),
+    "the inventory joins the agent, who has said so all along": (
+        (Witness.AGENT, FIXED, False),
+        (Witness.PROBE, AFFECTED, True),
+        (Witness.INVENTORY, FIXED, True),
+    ),
+    "the door speaks for the machine, too": (
+        (Witness.VPN, FIXED, False),
+        (Witness.PROBE, AFFECTED, True),
+        (Witness.VPN, AFFECTED, False),
+    ),
+}
+
+
+@pytest.mark.parametrize("story", STORIES.values(), ids=STORIES.keys())
+def test_a_disagreement_lasts_until_one_side_says_something_else(
+    story: tuple[tuple[Witness, Status, bool], ...],
+):
+    """A18."""
+    said: dict[Witness, Evidence] = {}
+    since: datetime | None = None
+    for minute, (witness, status, disputed) in enumerate(story):
+        at = NOW + timedelta(minutes=minute)
+        before = list(said.values())
+        said[witness] = Evidence(witness, status, at)
+        was, since = since, disputed_since(before, said.values(), at, since)
+        assert (since is not None) is disputed, minute
+        assert since in {None, at, was}
+        assert judge(said.values(), at, LIMITS, disputed=disputed).conflict is disputed
+
+
+@given(words)
+def test_an_open_disagreement_about_which_the_sides_agree_is_none(said: list[Evidence]):
+    """A18: where only one side is fresh, or both say the same, nothing contradicts anything."""
+    verdict = judge(said, NOW, LIMITS, disputed=True)
+    if verdict.conflict:
+        limits = {True: LIMITS.outside, False: LIMITS.own}
+        told = [(e.witness is Witness.PROBE, NOW - e.observed_at) for e in said if e.status is not UNKNOWN]
+        sides = {outside for outside, age in told if age <= limits[outside]}
+        assert sides == {True, False}
+        assert verdict.status is UNKNOWN

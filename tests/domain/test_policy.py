@@ -72,6 +72,7 @@ ZERO = timedelta()
         pytest.param({"voluntary_period": 5 * DAY}, "voluntary_period_likely", "more danger never gives more time", id="P3.1: more danger, more time"),
         pytest.param({"service_pack_period": 22 * DAY}, "service_pack_period", "0 and 21 days", id="P3.3: more than 21 days"),
         pytest.param({"exemption_at_most": 31 * DAY}, "exemption_at_most", "30 days", id="A1: more than 30 days"),
+        pytest.param({"belief_at_most": 31 * DAY}, "belief_at_most", "30 days", id="A18: a side believed for longer than a month"),
         pytest.param({"order_valid_for": 25 * HOUR}, "order_valid_for", "24 hours", id="A11: more than a day"),
         pytest.param({"recheck_after": 13 * MINUTE}, "recheck_after", "3 minutes before", id="P6.4: no room for the check"),
         pytest.param({"removal_evidence_for": MINUTE}, "removal_evidence_for", "at least 3 minutes", id="A2: proof that is stale before the next pass"),

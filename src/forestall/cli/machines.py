@@ -39,7 +39,7 @@ def exempt(  # noqa: PLR0917, PLR0913 - a command's options
         if end:
             ended = end_exemption(installation, machine, campaign, reason, by, now)
         else:
-            terms = Terms(_period(period, until, now), reason, control)
+            terms = Terms(read_period(period, until, now), reason, control)
             asked = ask_exemption(installation, machine, campaign, terms, by, now)
         alone = not installation.policy.second_person
     if not end:
@@ -98,8 +98,12 @@ def unprotect(machine: Machine, reason: Why, by: By = "", data: Directory = None
     say_asked(asked, alone=alone, json=json)
 
 
-def _period(period: str, until: str, now: datetime) -> timedelta:
-    """Read how long an exemption lasts from the one option that is given."""
+def read_period(period: str, until: str, now: datetime) -> timedelta:
+    """Read how long something lasts from the one option that is given.
+
+    Raises:
+        InputError: none or both are given, or one is none.
+    """
     if bool(period) is bool(until):
         raise InputError("Say how long: --for 7d, or --until 2026-12-31 (one of the two)")
     if period:

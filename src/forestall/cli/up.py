@@ -137,7 +137,9 @@ def _web(
     from forestall.web.app import make_app
     from forestall.web.serve import serving
 
-    app = make_app(place.repository, pages, [*_behind_mails(installation), *_doors(installation)])
+    app = make_app(
+        place.repository, pages, [*_queues(installation), *_behind_mails(installation), *_doors(installation)]
+    )
     return serving(app, *split_bind(bind or installation.settings.bind))
 
 
@@ -180,6 +182,16 @@ def _hand_over(installation: "Installation", mail: "MailSettings", stack: ExitSt
     stack.callback(postman.end)
     _beating(stack, Beat("postman", postman.turn, every))
     stack.callback(postman.hurry)
+
+
+def _queues(installation: "Installation") -> "Iterable[Route]":
+    """Serve what waits for a person to decide."""
+    from forestall.clock import utc_now
+    from forestall.server.disagreements import disagreements
+    from forestall.web.disagree_page import disagree_routes
+
+    database, policy = installation.database, installation.policy
+    return disagree_routes(lambda campaign: disagreements(database, utc_now(), policy, campaign))
 
 
 def _behind_mails(installation: "Installation") -> "Iterable[Route]":

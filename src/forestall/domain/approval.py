@@ -1,9 +1,11 @@
 """Where two people are needed (A9): what was asked, for exactly which machines, by whom, until when."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from forestall.domain.evidence import Side
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
 
@@ -18,6 +20,15 @@ class Matter(StrEnum):
     PROTECT = "protect"
     REPLAY = "replay"
     EXEMPT = "exempt"
+    BELIEVE_AGENT = "believe_agent"
+    BELIEVE_PROBE = "believe_probe"
+
+
+BELIEFS: Mapping[Side, Matter] = {Side.AGENT: Matter.BELIEVE_AGENT, Side.PROBE: Matter.BELIEVE_PROBE}
+"""Believing one side of a disagreement (A18)."""
+
+OF_CAMPAIGN = frozenset({Matter.IMMINENT, Matter.RAISE_BRAKE, Matter.FORCE_EARLY, Matter.WAIVE_MAIL})
+OF_MACHINE = frozenset({Matter.PROTECT, Matter.EXEMPT, *BELIEFS.values()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +48,7 @@ class Request:
     control: str = ""
     """What protects an exempted machine instead (A1)."""
     until: datetime | None = None
-    """When an exemption ends by itself (A1)."""
+    """When an exemption (A1) or a belief (A18) ends by itself."""
 
 
 def refusal(request: Request, approver: str, machines: str, now: datetime, policy: Policy) -> str:

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from forestall.domain.campaign import Campaign, Phase
-from forestall.domain.evidence import Evidence, Limits, Status, Verdict, Witness, judge
+from forestall.domain.evidence import Limits, Side, Status, Verdict, judge
 from forestall.domain.policy import HOUR, Policy
-from forestall.domain.record import Record
+from forestall.domain.record import Record, evidence_of
 from forestall.domain.ring import Ring, up_to
 
 
@@ -15,6 +15,8 @@ class Case(NamedTuple):
 
     status: Status = Status.UNKNOWN
     conflict: bool = False
+    conflict_long: bool = False
+    """For so long that a person is told (A18)."""
     managed: bool = False
     lost: bool = False
     """Its agent is silent or keeps failing: from now on treated like an unmanaged machine (A4)."""
@@ -84,6 +86,7 @@ class Moment(NamedTuple):
     silent_since: datetime
     counting_since: datetime
     held_since: datetime
+    disputed_since: datetime
     seen_since: datetime
     """Evidence older than this removes nobody."""
 
@@ -108,27 +111,25 @@ def moment_of(campaign: Campaign, now: datetime, policy: Policy) -> Moment:
         silent_since=now - policy.silent_after,
         counting_since=now - policy.return_countdown,
         held_since=now - policy.held_unknown_for,
+        disputed_since=now - policy.disagreement_told_after,
         seen_since=now - policy.removal_evidence_for,
     )
 
 
-def evidence_of(record: Record) -> list[Evidence]:
-    """List the latest word of each witness."""
-    said: list[Evidence] = []
-    if record.agent_status and record.agent_at:
-        said.append(Evidence(Witness.AGENT, record.agent_status, record.agent_at))
-    if record.inventory_status and record.inventory_at:
-        said.append(Evidence(Witness.INVENTORY, record.inventory_status, record.inventory_at))
-    if record.door_status and record.door_at:
-        said.append(Evidence(Witness.VPN, record.door_status, record.door_at))
-    if record.probe_status and record.probe_at:
-        said.append(Evidence(Witness.PROBE, record.probe_status, record.probe_at))
-    return said
-
-
 def verdict_of(record: Record, moment: Moment) -> Verdict:
     """Judge the record's evidence."""
-    return judge(evidence_of(record), moment.now, moment.limits)
+    return judge(
+        evidence_of(record),
+        moment.now,
+        moment.limits,
+        disputed=record.disputed_at is not None,
+        believed=believed_of(record, moment.now),
+    )
+
+
+def believed_of(record: Record, now: datetime) -> Side | None:
+    """Say whom people believe of a machine now; None where nobody has said so, or that has ended (A18)."""
+    return record.believed if record.believed_until is not None and now < record.believed_until else None
 
 
 def case_of(record: Record, moment: Moment) -> Case:
@@ -140,6 +141,7 @@ def case_of(record: Record, moment: Moment) -> Case:
     return Case(
         status=verdict.status,
         conflict=verdict.conflict,
+        conflict_long=verdict.conflict and _passed(record.disputed_at, moment.disputed_since),
         managed=record.managed,
         lost=record.managed and _lost(record, moment),
         online=_since(record.heard_at, moment.heard_since),

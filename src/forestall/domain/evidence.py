@@ -28,6 +28,14 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Side(StrEnum):
+    """Who speaks of a machine: it itself, or who looks from outside (A18)."""
+
+    AGENT = "agent"
+    """Its own word: agent, inventory, logon, VPN."""
+    PROBE = "probe"
+
+
 class Evidence(NamedTuple):
     """One observation.
 
@@ -75,12 +83,20 @@ class Verdict(NamedTuple):
 NOTHING_KNOWN = Verdict(Status.UNKNOWN)
 
 
-def judge(evidence: Iterable[Evidence], now: datetime, limits: Limits) -> Verdict:
+def judge(
+    evidence: Iterable[Evidence],
+    now: datetime,
+    limits: Limits,
+    *,
+    disputed: bool = False,
+    believed: Side | None = None,
+) -> Verdict:
     """Derive the status of one machine from what its witnesses said (A2, A18).
 
     The newest fresh word wins; a witness that could not tell says nothing. A machine that was affected and is now
     fixed has been mended; one that a newer witness finds affected although the other side called it clean is a
-    contradiction.
+    contradiction, and stays one (`disputed`) while both only repeat themselves. People may say which side is
+    `believed` there; where the sides agree that changes nothing.
     """
     own: list[Evidence] = []
     outside: list[Evidence] = []
@@ -94,7 +110,44 @@ def judge(evidence: Iterable[Evidence], now: datetime, limits: Limits) -> Verdic
     if said is None or seen is None:
         sole = said or seen
         return NOTHING_KNOWN if sole is None else Verdict(sole.status, sole.observed_at)
-    return _weigh(said, seen)
+    verdict = _weigh(said, seen)
+    if not verdict.conflict and not (disputed and _differ(said, seen)):
+        return verdict
+    if believed is None:
+        return Verdict(Status.UNKNOWN, max(said.observed_at, seen.observed_at), conflict=True)
+    word = said if believed is Side.AGENT else seen
+    return Verdict(word.status, word.observed_at)
+
+
+def disputed_since(
+    before: Iterable[Evidence], after: Iterable[Evidence], at: datetime, since: datetime | None
+) -> datetime | None:
+    """Say since when the sides contradict each other, after one of them spoke at `at`; None where they do not (A18).
+
+    Who only repeats a word ends no contradiction: an agent that goes on calling itself fixed is not mended by that.
+    Words count here however old they are.
+    """
+    said, seen = _last(after)
+    if said is None or seen is None or not _differ(said, seen):
+        return None
+    if since is not None and (said.status in CLEAN, seen.status in CLEAN) == tuple(
+        each is not None and each.status in CLEAN for each in _last(before)
+    ):
+        return since
+    return at if _weigh(said, seen).conflict else None
+
+
+def _last(evidence: Iterable[Evidence]) -> tuple[Evidence | None, Evidence | None]:
+    """Find the last word of the machine and of those who look from outside."""
+    known = [each for each in evidence if each.status is not Status.UNKNOWN]
+    return (
+        _own_word([each for each in known if each.witness not in OUTSIDE]),
+        _newest([each for each in known if each.witness in OUTSIDE]),
+    )
+
+
+def _differ(said: Evidence, seen: Evidence) -> bool:
+    return (said.status in CLEAN) is not (seen.status in CLEAN)
 
 
 def _newest(items: list[Evidence]) -> Evidence | None:

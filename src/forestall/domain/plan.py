@@ -40,6 +40,8 @@ RULES: tuple[Rule[Action | None], ...] = (
     Rule("fixed",             "P7.1", when(status=CLEAN),                                              None,              "nothing to do; adoption is followed on"),
     Rule("exempt",            "A1",   when(exempt=True),                                               None,              "exempted, with a reason and an end"),
     Rule("disagree",          "A18",  when(conflict=True, reviewed=False),                             Action.REVIEW,     "agent and probe contradict each other: a person looks"),
+    Rule("disagree-look",     "A18",  when(conflict=True, wished=True, looked=False),                  Action.LOOK,       "agent and probe contradict each other, and a person asks for a check now"),
+    Rule("disagree-long",     "A18",  when(conflict=True, conflict_long=True, told=False),             Action.TELL,       "agent and probe contradict each other for too long: a person is told"),
     Rule("try",               "P4.1", when(**_OURS, distributed=False, trying=True, overdue=False, halted=False, offered=False), Action.OFFER, "its ring tests the patch: offered before everybody else"),
     Rule("testing",           "P4.2", when(distributed=False),                                         None,              "still being tested"),
     # Off the network, and still vulnerable.

@@ -55,6 +55,8 @@ class Policy:
     held_look_every: timedelta = _number(5 * MINUTE, "P6.5", "a removed machine is probed again")
     held_unknown_for: timedelta = _number(1 * DAY, "A2", "a removed machine that nobody can read: then a person looks")
     exemption_at_most: timedelta = _number(30 * DAY, "A1", "longest exemption")
+    disagreement_told_after: timedelta = _number(1 * DAY, "A18", "agent and probe contradict each other this long: then a person is told")
+    belief_at_most: timedelta = _number(30 * DAY, "A18", "longest time that one side is believed against the other")
     silent_after: timedelta = _number(3 * DAY, "A4", "an agent the network sees but the server does not hear")
     failing_times: int = _number(3, "A4", "failed forced installs that make a help-desk case")
     failing_for: timedelta = _number(24 * HOUR, "A4", "over at least this time")
@@ -139,6 +141,8 @@ def _check_periods(policy: Policy, found: dict[str, str]) -> None:
         )
     if policy.exemption_at_most > 30 * DAY:
         found["exemption_at_most"] = "30 days at most (A1)"
+    if policy.belief_at_most > 30 * DAY:
+        found["belief_at_most"] = "30 days at most (A18)"
     if policy.order_valid_for > DAY:
         found["order_valid_for"] = "24 hours at most (A11)"
 

@@ -18,6 +18,7 @@ from forestall.domain.trial import VERDICTS
 # fmt: off
 FACTS: Mapping[str, tuple[str, str]] = {
     "conflict":      ("agent and probe contradict each other", "no contradiction"),
+    "conflict_long": ("for too long", "not for too long yet"),
     "managed":       ("managed", "unmanaged"),
     "lost":          ("its agent is silent or failing", "its agent obeys"),
     "online":        ("online", "away"),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from forestall.domain.action import Action
 from forestall.domain.device import DeviceId, SiteId
-from forestall.domain.evidence import CLEAN, Evidence, Status, Witness
+from forestall.domain.evidence import CLEAN, Evidence, Side, Status, Witness, disputed_since
 from forestall.domain.policy import MINUTE
 from forestall.domain.ring import Ring
 
@@ -40,7 +40,12 @@ class Record(NamedTuple):
     probe_at: datetime | None = None
     unread_at: datetime | None = None
     """A probe reached it and could not tell."""
+    disputed_at: datetime | None = None
+    """Since when agent and probe contradict each other (A18)."""
     exempt_until: datetime | None = None
+    believed: Side | None = None
+    """Whom two people believe where agent and probe contradict each other (A18), until `believed_until`."""
+    believed_until: datetime | None = None
     announced_at: datetime | None = None
     offered_at: datetime | None = None
     forced_at: datetime | None = None
@@ -66,7 +71,7 @@ class Record(NamedTuple):
     helped_at: datetime | None = None
     """The help desk was told."""
     reviewed_at: datetime | None = None
-    """Its witnesses' disagreement was queued."""
+    """Its witnesses' disagreement was queued; cleared when they agree again."""
     recalled_at: datetime | None = None
     quarantined_at: datetime | None = None
     """Its enforcement point said that it is closed; cleared by a release that was read back."""
@@ -140,12 +145,26 @@ WITNESS_COLUMNS: Mapping[Witness, tuple[str, str]] = {
 """Where each witness's latest word is kept."""
 
 
+def evidence_of(record: Record) -> list[Evidence]:
+    """List the latest word of each witness."""
+    said: list[Evidence] = []
+    if record.agent_status and record.agent_at:
+        said.append(Evidence(Witness.AGENT, record.agent_status, record.agent_at))
+    if record.inventory_status and record.inventory_at:
+        said.append(Evidence(Witness.INVENTORY, record.inventory_status, record.inventory_at))
+    if record.door_status and record.door_at:
+        said.append(Evidence(Witness.VPN, record.door_status, record.door_at))
+    if record.probe_status and record.probe_at:
+        said.append(Evidence(Witness.PROBE, record.probe_status, record.probe_at))
+    return said
+
+
 def after_evidence(record: Record, evidence: Evidence) -> Record:
     """Take in one observation.
 
     A word older than the same witness's last changes nothing. A clean word ends the episode of a machine that is
     not removed: whoever becomes vulnerable again is warned again (P6.3). Package versions are no clean word while a
-    restart is pending (A6).
+    restart is pending (A6). A disagreement that has ended is forgotten: the next one is queued anew (A18).
     """
     status_column, at_column = WITNESS_COLUMNS[evidence.witness]
     last_at: datetime | None = getattr(record, at_column)
@@ -161,8 +180,19 @@ def after_evidence(record: Record, evidence: Evidence) -> Record:
         fixed_at=(record.fixed_at or evidence.observed_at) if clean else None,
     )
     if clean and record.warning_at is not None and record.quarantined_at is None:
-        return _fresh_start(changed)
-    return changed
+        changed = _fresh_start(changed)
+    return _after_word(record, changed, evidence.observed_at)
+
+
+def _after_word(before: Record, after: Record, at: datetime) -> Record:
+    """Note whether a word began or ended a disagreement; where nobody looked from outside there is none."""
+    if after.probe_status is None:
+        return after
+    since = disputed_since(evidence_of(before), evidence_of(after), at, before.disputed_at)
+    if since is not None or before.disputed_at is None:
+        return after._replace(disputed_at=since)
+    told = after.told_at is not None and after.told_at < before.disputed_at
+    return after._replace(disputed_at=None, reviewed_at=None, told_at=after.told_at if told else None)
 
 
 def after_attempts(
@@ -214,6 +244,16 @@ def after_asking(record: Record, at: datetime) -> Record:
     if last is not None and at - last < MINUTE:
         return record
     return record._replace(check_asked_at=at)
+
+
+def after_belief(record: Record, side: Side, until: datetime) -> Record:
+    """Note whom people believe of a machine, and until when (A18); an instant that has passed ends it."""
+    return record._replace(believed=side, believed_until=until)
+
+
+def after_help(record: Record, at: datetime) -> Record:
+    """Note that a person opened a help-desk case: the rules open no second one (A4, A18)."""
+    return record._replace(helped_at=at)
 
 
 def _fresh_start(record: Record) -> Record:

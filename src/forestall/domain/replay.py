@@ -10,11 +10,10 @@ from datetime import datetime
 from functools import partial
 
 from forestall.domain.campaign import Campaign
-from forestall.domain.case import evidence_of
 from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.errors import InputError
 from forestall.domain.events import Entry, EventKind, JsonValue
-from forestall.domain.evidence import Evidence, Status, Witness
+from forestall.domain.evidence import Evidence, Side, Status, Witness
 from forestall.domain.identity import Void
 from forestall.domain.intent import Intent, intent_of
 from forestall.domain.order import CampaignId
@@ -24,10 +23,13 @@ from forestall.domain.record import (
     Receipt,
     Record,
     after_attempts,
+    after_belief,
     after_evidence,
+    after_help,
     after_intent,
     after_reading,
     after_receipt,
+    evidence_of,
 )
 from forestall.domain.ring import Ring
 from forestall.domain.story import retold
@@ -103,9 +105,8 @@ def _tell(story: Retold, entry: Entry) -> None:
             story.changes[name][subject].append(
                 partial(after_reading, closed=body["reads"] == "closed", at=entry.at)
             )
-        case EventKind.EXEMPTED:
-            until = datetime.fromisoformat(str(body["until"]))
-            story.changes[name][subject].append(partial(_after_exemption, until=until))
+        case EventKind.EXEMPTED | EventKind.BELIEVED | EventKind.HELPED:
+            story.changes[name][subject].append(_decided(entry))
         case (
             EventKind.PROTECTED | EventKind.DEVICE_ENROLLED | EventKind.DEVICE_VOIDED | EventKind.RING_CHANGED
         ):
@@ -114,6 +115,17 @@ def _tell(story: Retold, entry: Entry) -> None:
             _tell_intent(story, entry)
         case _:
             pass
+
+
+def _decided(entry: Entry) -> Change:
+    """Read what people decided about one machine in one campaign."""
+    body = entry.event.body or {}
+    if entry.event.kind is EventKind.HELPED:
+        return partial(after_help, at=entry.at)
+    until = datetime.fromisoformat(str(body["until"]))
+    if entry.event.kind is EventKind.BELIEVED:
+        return partial(after_belief, side=Side(str(body["side"])), until=until)
+    return partial(_after_exemption, until=until)
 
 
 def _tell_device(story: Retold, entry: Entry) -> None:

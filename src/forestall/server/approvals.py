@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from forestall.domain.approval import Matter, Request, refusal
+from forestall.domain.approval import OF_CAMPAIGN, OF_MACHINE, Matter, Request, refusal
 from forestall.domain.brakes import drifted, set_hash
 from forestall.domain.device import SiteId
 from forestall.domain.errors import InputError
 from forestall.domain.events import Event, EventKind, JsonValue
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
-from forestall.server.matters import OF_CAMPAIGN, OF_MACHINE, Scope, carry_out, scope
+from forestall.server.matters import Scope, carry_out, scope
 from forestall.server.replay import Replay, free_number
 from forestall.server.steps import not_restored, person, sentence
 from forestall.server.wiring import Installation
@@ -28,6 +28,8 @@ PARAGRAPHS = {
     Matter.PROTECT: "A8",
     Matter.REPLAY: "A12",
     Matter.EXEMPT: "A1",
+    Matter.BELIEVE_AGENT: "A18",
+    Matter.BELIEVE_PROBE: "A18",
 }
 
 

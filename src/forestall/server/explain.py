@@ -5,7 +5,7 @@ from datetime import datetime
 
 from forestall.domain.action import Action
 from forestall.domain.campaign import Campaign
-from forestall.domain.case import Case, case_of, evidence_of, moment_of
+from forestall.domain.case import Case, case_of, moment_of
 from forestall.domain.device import Device, DeviceId
 from forestall.domain.errors import InputError
 from forestall.domain.events import Entry
@@ -13,7 +13,7 @@ from forestall.domain.evidence import Status
 from forestall.domain.order import CampaignId
 from forestall.domain.plan import RULES
 from forestall.domain.policy import Policy
-from forestall.domain.record import Record
+from forestall.domain.record import Record, evidence_of
 from forestall.domain.rule import Rule
 from forestall.store import campaigns, devices, ledger, records
 from forestall.store.database import Connection, Database

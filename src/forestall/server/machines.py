@@ -43,7 +43,7 @@ def ask_exemption(
     by, reason = person(by), sentence(terms.reason, "why it is exempted")
     control = sentence(terms.control, "what protects it instead (--control)")
     with installation.database.begin() as con:
-        device = _machine(con, machine)
+        device = the_machine(con, machine)
         request = Request(
             Matter.EXEMPT, CampaignId(campaign), by, now, now + policy.request_valid_for, subject=device.id,
             reason=reason, control=control, until=now + terms.period,
@@ -61,7 +61,7 @@ def end_exemption(
     """
     by, reason = person(by), sentence(reason, "why the exemption ends")
     with installation.database.begin() as con:
-        device = _machine(con, machine)
+        device = the_machine(con, machine)
         name = locked(con, campaign).id
         found = records.some(con, name, [device.id])
         until = found[0].exempt_until if found else None
@@ -88,7 +88,7 @@ def protect(installation: Installation, machine: str, reason: str, by: str, now:
     """
     by, reason = person(by), sentence(reason, "why it is protected")
     with installation.database.begin() as con:
-        device = _machine(con, machine)
+        device = the_machine(con, machine)
         if device.protected:
             raise InputError(f"{device.name} is protected already")
         devices.protect(con, device.id, True)
@@ -105,7 +105,7 @@ def ask_unprotect(installation: Installation, machine: str, reason: str, by: str
     """
     by, reason = person(by), sentence(reason, "why it need not be protected")
     with installation.database.begin() as con:
-        device = _machine(con, machine)
+        device = the_machine(con, machine)
         request = Request(
             Matter.PROTECT, CampaignId(""), by, now, now + installation.policy.request_valid_for,
             subject=device.id, reason=reason,
@@ -121,7 +121,7 @@ def revoke(installation: Installation, machine: str, reason: str, by: str, now: 
     """
     by, reason = person(by), sentence(reason, "why it is heard no more")
     with installation.database.begin() as con:
-        device = _machine(con, machine)
+        device = the_machine(con, machine)
         if not void(con, [device.id], Void.REVOKED, now, by, reason):
             raise InputError(
                 f"{device.name} has no certificate that counts: it was never enrolled, or is void already"
@@ -129,8 +129,12 @@ def revoke(installation: Installation, machine: str, reason: str, by: str, now: 
     return device
 
 
-def _machine(con: Connection, name: str) -> Device:
-    """Find the one machine of an id or name."""
+def the_machine(con: Connection, name: str) -> Device:
+    """Find the one machine of an id or name.
+
+    Raises:
+        InputError: there is none, or there are several of that name.
+    """
     found = devices.find(con, name)
     if len(found) == 1:
         return found[0]

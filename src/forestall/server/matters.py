@@ -4,21 +4,19 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from forestall.domain.approval import Matter, Request
+from forestall.domain.approval import BELIEFS, OF_MACHINE, Matter, Request
 from forestall.domain.campaign import Campaign, Step, forced_early
 from forestall.domain.device import DeviceId, SiteId
 from forestall.domain.errors import InputError
 from forestall.domain.events import Event, EventKind, JsonValue
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
+from forestall.domain.record import after_belief
 from forestall.domain.selection import Preview, concerned, objection, preview_of
 from forestall.server.replay import Replay, replay, restored_backup
 from forestall.server.steps import changed, locked, moved
 from forestall.store import devices, intents, ledger, records
 from forestall.store.database import Connection
-
-OF_CAMPAIGN = frozenset({Matter.IMMINENT, Matter.RAISE_BRAKE, Matter.FORCE_EARLY, Matter.WAIVE_MAIL})
-OF_MACHINE = frozenset({Matter.PROTECT, Matter.EXEMPT})
 
 
 class Scope(NamedTuple):
@@ -69,6 +67,8 @@ def carry_out(con: Connection, number: int, request: Request, by: str, now: date
             ledger.append(con, [event], now)
         case Matter.EXEMPT:
             _exempt(con, number, request, by, now)
+        case Matter.BELIEVE_AGENT | Matter.BELIEVE_PROBE:
+            _believe(con, number, request, by, now)
         case Matter.REPLAY:
             return replay(con, by, now)
         case Matter.RAISE_BRAKE:
@@ -88,6 +88,20 @@ def _exempt(con: Connection, number: int, request: Request, by: str, now: dateti
     ledger.append(con, [event], now)
 
 
+def _believe(con: Connection, number: int, request: Request, by: str, now: datetime) -> None:
+    """Believe one side of a disagreement until the request's end (A18)."""
+    side = next(side for side, matter in BELIEFS.items() if matter is request.matter)
+    device, until = DeviceId(request.subject), request.until or now
+    records.revise(con, request.campaign, {device: lambda record: after_belief(record, side, until)})
+    body: dict[str, JsonValue] = {
+        "side": side.value, "until": until.isoformat(), "reason": request.reason, "asked_by": request.by,
+        "request": number,
+    }  # fmt: skip
+    ledger.append(
+        con, [Event(EventKind.BELIEVED, by, device, request.campaign, paragraph="A18", body=body)], now
+    )
+
+
 def _force_early(con: Connection, campaign: Campaign, by: str, now: datetime) -> None:
     early = forced_early(campaign, now)
     if early is None:
@@ -101,12 +115,17 @@ def _check_machine(con: Connection, request: Request) -> None:
     name = device.name if device else request.subject
     if request.matter is Matter.PROTECT and (device is None or not device.protected):
         raise InputError(f"{name} is not protected: nothing to take away")
-    if request.matter is Matter.EXEMPT:
+    if request.matter is not Matter.PROTECT:
         campaign = locked(con, request.campaign)
         if not campaign.open:
             raise InputError(f"{campaign.id} is {campaign.phase}: it asks nothing of {name} any more")
-        if not records.some(con, CampaignId(request.campaign), [DeviceId(request.subject)]):
+        found = records.some(con, CampaignId(request.campaign), [DeviceId(request.subject)])
+        if not found:
             raise InputError(f"{name} is not in {campaign.id}. What it is in: forestall why {name}")
+        if request.matter is not Matter.EXEMPT and found[0].disputed_at is None:
+            raise InputError(
+                f"Agent and probe agree on {name} in {campaign.id}. Who disagrees: forestall disagree"
+            )
 
 
 def _lost(con: Connection) -> Preview:

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 
 from forestall.domain.action import Action
-from forestall.domain.approval import Matter, Request
+from forestall.domain.approval import OF_MACHINE, Matter, Request
 from forestall.domain.device import DeviceId
 from forestall.domain.errors import InputError
 from forestall.domain.events import Entry, Event, EventKind, JsonValue
@@ -125,7 +125,7 @@ def _bring_back_decision(con: Connection, entry: Entry) -> None:
         case EventKind.RATED:
             _bring_back_rating(con, entry)
         case EventKind.ASKED:
-            subject = event.subject if body["matter"] in {Matter.PROTECT, Matter.EXEMPT} else ""
+            subject = event.subject if body["matter"] in OF_MACHINE else ""
             until = body.get("until")
             request = Request(
                 Matter(str(body["matter"])), CampaignId(event.campaign), event.actor, entry.at,

@@ -154,6 +154,22 @@ def exemptions(con: Connection, now: datetime, campaign: str = "") -> list[Exemp
     ]  # fmt: skip
 
 
+def decided(
+    con: Connection, matters: Sequence[Matter], campaign: CampaignId, machines: Sequence[DeviceId]
+) -> dict[DeviceId, Asked]:
+    """Read what was last agreed on about some machines in a campaign."""
+    statement = (
+        select(table)
+        .ext(distinct_on(table.c.subject))
+        .where(
+            table.c.matter.in_(list(matters)), table.c.campaign == campaign,
+            table.c.subject.in_(list(machines)), table.c.approved_at.is_not(None),
+        )
+        .order_by(table.c.subject, table.c.approved_at.desc())
+    )  # fmt: skip
+    return {DeviceId(row["subject"]): _asked(row) for row in con.execute(statement).mappings()}
+
+
 def _raised(campaign: CampaignId) -> tuple[ColumnElement[bool], ...]:
     return table.c.matter == Matter.RAISE_BRAKE, table.c.campaign == campaign
 

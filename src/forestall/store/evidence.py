@@ -114,7 +114,8 @@ def _changed_word(pair: Changed, evidence: Evidence) -> bool:
 def _events(campaign: CampaignId, pair: Changed, said: list[Observation], now: datetime) -> Iterator[Event]:
     """Tell what the record can be told again from: changed words, changed attempts, fresh starts (R17)."""
     attempted = (pair.before.failures, pair.before.forced_at) != (pair.after.failures, pair.after.forced_at)
-    if not attempted and pair.before.episode == pair.after.episode:
+    disputed = pair.before.disputed_at != pair.after.disputed_at
+    if not attempted and not disputed and pair.before.episode == pair.after.episode:
         said = [each for each in said if _changed_word(pair, each.evidence)]
     for witness, each in {each.evidence.witness: each for each in said}.items():
         body: dict[str, JsonValue] = {"status": each.evidence.status, "detail": each.evidence.detail}

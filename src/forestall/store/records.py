@@ -5,6 +5,7 @@ How a record changes is the domain's (`domain.record.after_*`); here rows are lo
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 
 from psycopg import sql
@@ -13,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from forestall.domain.device import DeviceId
 from forestall.domain.events import Event, EventKind, JsonValue
-from forestall.domain.evidence import Status
+from forestall.domain.evidence import Side, Status
 from forestall.domain.order import CampaignId
 from forestall.domain.record import Record
 from forestall.domain.ring import Ring
@@ -37,7 +38,9 @@ _OF_DEVICE = {
 _NAMED_AT_ONCE = 1_000
 _OWN = tuple(name for name in Record._fields if name not in _OF_DEVICE)
 _STATUS_AT = tuple(index for index, name in enumerate(Record._fields) if name.endswith("_status"))
-_RING_AT = Record._fields.index("ring")
+_ENUM_AT: tuple[tuple[int, type[StrEnum]], ...] = tuple(
+    (Record._fields.index(name), kind) for name, kind in (("ring", Ring), ("believed", Side))
+)
 _STATUS = {status.value: status for status in Status}
 
 _GATHER = sql.SQL(
@@ -47,6 +50,7 @@ _GATHER = sql.SQL(
     sql.SQL(", ").join(_OF_DEVICE.get(name, sql.SQL("r.") + sql.Identifier(name)) for name in Record._fields)
 )
 _SOME = _GATHER + sql.SQL(" AND r.device = ANY(%s) ORDER BY r.device")
+_DISPUTED = _GATHER + sql.SQL(" AND r.disputed_at IS NOT NULL ORDER BY r.disputed_at, r.device")
 _LOCKED = _SOME + sql.SQL(" FOR UPDATE OF r")
 
 
@@ -75,6 +79,23 @@ def gather(con: Connection, campaign: CampaignId) -> list[Record]:
 def some(con: Connection, campaign: CampaignId, devices: Sequence[DeviceId]) -> list[Record]:
     """Read the records of some machines, by machine."""
     return _read(con, _SOME, (campaign, list(devices)))
+
+
+def disputed(con: Connection, campaign: CampaignId) -> list[Record]:
+    """Read the records whose agent and probe contradict each other (A18), the oldest disagreement first."""
+    return _read(con, _DISPUTED, (campaign,))
+
+
+def last_words(
+    con: Connection, campaign: CampaignId, devices: Sequence[DeviceId]
+) -> dict[tuple[DeviceId, str], tuple[datetime, str]]:
+    """Say of machines and witnesses when each last began to say what it says, and its detail."""
+    rows = driver(con).execute(
+        "SELECT DISTINCT ON (device, witness) device, witness, observed_at, detail FROM evidence "
+        "WHERE campaign = %s AND device = ANY(%s) ORDER BY device, witness, id DESC",
+        (campaign, list(devices)),
+    )
+    return {(DeviceId(row[0]), row[1]): (row[2], row[3]) for row in rows}
 
 
 def enlist(con: Connection, campaign: CampaignId, found: Mapping[DeviceId, Status], now: datetime) -> int:
@@ -177,8 +198,9 @@ def _read(con: Connection, statement: sql.Composed, parameters: tuple[object, ..
             for place in places:
                 if values[place] is not None:
                     values[place] = status_of[values[place]]
-            if values[_RING_AT] is not None:
-                values[_RING_AT] = Ring(values[_RING_AT])
+            for place, kind in _ENUM_AT:
+                if values[place] is not None:
+                    values[place] = kind(values[place])
             found.append(make(values))
     return found
 

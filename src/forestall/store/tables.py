@@ -272,7 +272,10 @@ record = Table(
     Column("probe_status", Text),
     _moment("probe_at"),
     _moment("unread_at"),
+    _moment("disputed_at"),
     _moment("exempt_until"),
+    Column("believed", Text),
+    _moment("believed_until"),
     _moment("announced_at"),
     _moment("offered_at"),
     _moment("forced_at"),
@@ -301,6 +304,7 @@ record = Table(
     postgresql_with={"fillfactor": 45},
 )
 """`domain.record.Record` without what belongs to the machine in all campaigns."""
+Index("record_disputed_idx", record.c.campaign, postgresql_where=record.c.disputed_at.is_not(None))
 
 ring_member = Table(
     "ring_member",

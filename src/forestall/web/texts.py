@@ -16,6 +16,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "managed": ("managed", "管理対象"),
     "unmanaged": ("unmanaged", "管理対象外"),
     "campaigns_open": ("campaigns running", "進行中のキャンペーン"),
+    "disagreements": ("agent and probe disagree", "エージェントと検査の不一致"),
     "campaigns": ("Campaigns", "キャンペーン"),
     "machines_list": ("Machines", "端末"),
     "pages": ("Pages", "ページ"),

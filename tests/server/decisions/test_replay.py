@@ -20,10 +20,12 @@ from forestall.domain.campaign import Phase, Step
 from forestall.domain.device import DeviceId
 from forestall.domain.errors import InputError
 from forestall.domain.events import Event, EventKind, Head, verify
-from forestall.domain.evidence import Status
+from forestall.domain.evidence import Side, Status
 from forestall.domain.identity import Recognition
 from forestall.server.agents import AgentDesk
 from forestall.server.approvals import approve, ask, waiting
+from forestall.server.disagreements import Terms as Trust
+from forestall.server.disagreements import ask_belief, open_case
 from forestall.server.machines import Terms, ask_exemption, end_exemption, exemptions, protect, revoke
 from forestall.server.operators import halt_campaign, make_token, move_campaign, resume_campaign
 from forestall.server.passes import run_pass
@@ -158,8 +160,23 @@ def after_the_backup(site: Site, name: str) -> datetime:
     asked = ask(installation, Matter.IMMINENT, "exploited", "aiko", at + 29 * MINUTE, campaign=second)
     approve(installation, asked.number, "ben", at + 29 * MINUTE)
     ask(installation, Matter.WAIVE_MAIL, "mail is down", "aiko", at + 29 * MINUTE, campaign=second)
+    _disagree(site, name, at + 29 * MINUTE)
     site.turn(at + 30 * MINUTE)
     return at + 30 * MINUTE
+
+
+def _disagree(site: Site, name: str, at: datetime) -> None:
+    """Agents say fixed and probes say affected; one side is believed, a case is opened, one agent gives in (A18)."""
+    site.world.affected.difference_update(MANAGED[8:11])
+    site.world.hear(name, MANAGED[8:11], at)
+    site.world.affected.update(MANAGED[8:11])
+    site.world.see(name, MANAGED[8:11], at + MINUTE)
+    site.turn(at + MINUTE)
+    site.world.hear(name, MANAGED[10:11], at + MINUTE)
+    terms = Trust(Side.AGENT, 9 * DAY, "a proxy answers")
+    asked = ask_belief(site.installation, MANAGED[8], name, terms, "aiko", at + MINUTE)
+    approve(site.installation, asked.number, "ben", at + MINUTE)
+    open_case(site.installation, MANAGED[9], name, "who answers?", "aiko", at + MINUTE)
 
 
 @contextmanager
