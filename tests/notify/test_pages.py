@@ -12,11 +12,16 @@ from starlette.applications import Starlette
 from domain.made import DAY, ENFORCING, MINUTE, START
 from forestall.clock import utc_now
 from forestall.domain.campaign import Step, take
+from forestall.domain.device import DeviceId, SiteId
 from forestall.domain.errors import InputError
 from forestall.domain.evidence import Status
-from forestall.domain.notice import MessageId
+from forestall.domain.notice import MessageId, Person
+from forestall.domain.sighting import Sighting, Source
+from forestall.server.claims import own
+from forestall.server.finding import take_in
 from forestall.server.links import VALID_FOR, Links, open_links
 from forestall.server.notice_page import NoticeDesk
+from forestall.store import devices
 from forestall.web.mail_pages import mail_routes
 from forestall.web.mail_texts import TEXTS
 from forestall.web.serve import serving
@@ -187,3 +192,32 @@ def test_both_languages_say_the_same():
         assert english.count("{") == japanese.count("{")
         assert english
         assert japanese
+
+
+def test_a_machine_that_is_not_mine_is_nobodys_and_only_with_the_box_ticked(
+    told: Company, client: httpx2.Client
+):
+    """P6.1, R35: who presses every button on the way says nothing; no directory makes the person its owner again."""
+    press = {"machine": "printer", "say": "not-mine"}
+    before = everything(told)
+    assert TEXTS["wish unsure"][0] in client.post(path(told), data=press).text
+    assert client.post(path(told), data={**press, "machine": "z1", "sure": "yes"}).status_code == 403
+    assert everything(told) == before
+    assert TEXTS["not_mine"][0] in client.get(path(told)).text
+    assert TEXTS["wish disowned"][0] in client.post(path(told), data={**press, "sure": "yes"}).text
+    with told.database.begin() as con:
+        found = devices.get(con, DeviceId("printer"))
+        other = devices.get(con, DeviceId("camera"))
+    assert (found.owner, found.owner_source, found.disowned, other.owner) == ("", None, ASA, ASA)
+    assert client.post(path(told), data={**press, "sure": "yes"}).status_code == 403, (
+        "it is not theirs any more"
+    )
+    mac = "52:54:00:00:00:11"
+    seen = Sighting(Source.LOGIN, SiteId("tokyo"), utc_now(), hardware=mac, address="10.0.0.77", user="asa")
+    take_in(told.database, [seen], "test", utc_now(), {"asa": Person(ASA)})
+    with told.database.begin() as con:
+        (new,) = devices.at(con, ["10.0.0.77"])
+        own(con, replace(new, owner="", disowned=ASA), None, utc_now())
+    take_in(told.database, [seen], "test", utc_now(), {"asa": Person(ASA)})
+    with told.database.begin() as con:
+        assert devices.at(con, ["10.0.0.77"])[0].owner == ""

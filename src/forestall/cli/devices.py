@@ -27,13 +27,25 @@ def devices(context: typer.Context, data: Directory = None, json: Json = False) 
         print_json([{**asdict(d), "void": voided.get(d.id)} for d in found])
         return
     print_table(
-        ["machine", "name", "site", "managed", "protected", "last seen (UTC)", "certificate"],
+        [
+            "machine",
+            "name",
+            "site",
+            "managed",
+            "owner",
+            "says",
+            "protected",
+            "last seen (UTC)",
+            "certificate",
+        ],
         (
             [
                 d.id,
                 d.name,
                 d.site,
                 "yes" if d.managed else "no",
+                d.owner,
+                d.owner_source,
                 "yes" if d.protected else "",
                 d.seen_at,
                 _certificate(voided.get(d.id)),

@@ -175,10 +175,14 @@ def _hand_over(installation: "Installation", mail: "MailSettings", stack: ExitSt
     """Let the postman hand over mail until the stack is unwound."""
     from forestall.clock import utc_now
     from forestall.server.beat import Beat
+    from forestall.server.claims import ClaimPost
+    from forestall.server.links import open_links
     from forestall.server.post import post_of
     from forestall.server.postman import Postman
 
-    postman = Postman(post_of(installation, mail, utc_now), installation.watermark)
+    links = open_links(installation.settings.directory)
+    claims = ClaimPost(installation.database, mail, links, installation.policy, utc_now)
+    postman = Postman(post_of(installation, mail, utc_now), installation.watermark, claims)
     stack.callback(postman.end)
     _beating(stack, Beat("postman", postman.turn, every))
     stack.callback(postman.hurry)
@@ -201,7 +205,22 @@ def _behind_mails(installation: "Installation") -> "Iterable[Route]":
     from forestall.web.mail_pages import mail_routes
 
     desk = NoticeDesk(installation.database, installation.policy)
-    return mail_routes(desk, open_links(installation.settings.directory))
+    return [*mail_routes(desk, open_links(installation.settings.directory)), *_claims(installation)]
+
+
+def _claims(installation: "Installation") -> "list[Route]":
+    """Let machines that nobody owns say whose they are, where mail is connected: the person is asked by it."""
+    from forestall.server.claims import ClaimDesk
+    from forestall.server.links import open_links
+    from forestall.web.claim_pages import claim_routes
+
+    settings = installation.settings
+    if settings.mail is None:
+        return []
+    links = open_links(settings.directory)
+    return claim_routes(
+        ClaimDesk(installation.database, installation.policy, links, settings.mail.owner_domains)
+    )
 
 
 def _open_room(installation: "Installation", stack: ExitStack, wake: Callable[[], None]) -> None:
@@ -214,7 +233,7 @@ def _open_room(installation: "Installation", stack: ExitStack, wake: Callable[[]
     settings = installation.settings.room
     if settings.bind:
         desk = RoomDesk(installation.database, installation.policy, wake, settings.patches)
-        stack.enter_context(serving(make_room(desk), *split_bind(settings.bind)))
+        stack.enter_context(serving(make_room(desk, _claims(installation)), *split_bind(settings.bind)))
 
 
 def _stay(installation: "Installation") -> None:

@@ -44,6 +44,7 @@ class Policy:
     check_every: timedelta = _number(4 * HOUR, "P5.3", "agents look for updates")
     retry_after: timedelta = _number(8 * HOUR, "A4", "between forced attempts after a failure")
     mail_every: timedelta = _number(1 * DAY, "P6.1", "one mail a person, whatever the number of machines; final warnings do not wait")
+    claims_a_day: int = _number(3, "P6.1", "times a day that a machine may say whose it is, and that one person is asked")
     mail_given_up_after: timedelta = _number(4 * HOUR, "A14", "a final warning that no mail server takes this long: then a person looks")
     sweep_every: timedelta = _number(8 * HOUR, "P6.2", "each unmanaged machine is probed")
     removal_after_warning: timedelta = _number(15 * MINUTE, "P6.4", "from the final warning to verdict and removal")
@@ -159,6 +160,7 @@ def _check_shares(policy: Policy, found: dict[str, str]) -> None:
         "removals_a_minute",
         "canary_machines",
         "failing_times",
+        "claims_a_day",
         "halt_at_least",
         "alarm_at_least",
         "ring_answers",

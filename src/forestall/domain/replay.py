@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from forestall.domain.campaign import Campaign
-from forestall.domain.device import Device, DeviceId, SiteId
+from forestall.domain.device import Device, DeviceId, OwnerSource, SiteId
 from forestall.domain.errors import InputError
 from forestall.domain.events import Entry, EventKind, JsonValue
 from forestall.domain.evidence import Evidence, Side, Status, Witness
@@ -59,6 +59,10 @@ class Retold:
     answered: list[tuple[Intent, Receipt]] = field(default_factory=list[tuple[Intent, Receipt]])
     devices: dict[DeviceId, Device] = field(default_factory=dict[DeviceId, Device])
     protected: dict[DeviceId, bool] = field(default_factory=dict[DeviceId, bool])
+    owners: dict[DeviceId, tuple[str, OwnerSource | None, str, str]] = field(
+        default_factory=dict[DeviceId, tuple[str, OwnerSource | None, str, str]]
+    )
+    """Whose each machine is by the last word of a person: address, source, language, who disowned it."""
     voided: dict[DeviceId, tuple[Void, datetime]] = field(
         default_factory=dict[DeviceId, tuple[Void, datetime]]
     )
@@ -108,7 +112,11 @@ def _tell(story: Retold, entry: Entry) -> None:
         case EventKind.EXEMPTED | EventKind.BELIEVED | EventKind.HELPED:
             story.changes[name][subject].append(_decided(entry))
         case (
-            EventKind.PROTECTED | EventKind.DEVICE_ENROLLED | EventKind.DEVICE_VOIDED | EventKind.RING_CHANGED
+            EventKind.PROTECTED
+            | EventKind.OWNED
+            | EventKind.DEVICE_ENROLLED
+            | EventKind.DEVICE_VOIDED
+            | EventKind.RING_CHANGED
         ):
             _tell_device(story, entry)
         case EventKind.INTENDED | EventKind.DONE | EventKind.REFUSED:
@@ -132,6 +140,10 @@ def _tell_device(story: Retold, entry: Entry) -> None:
     body, device = entry.event.body or {}, DeviceId(entry.event.subject)
     if entry.event.kind is EventKind.PROTECTED:
         story.protected[device] = bool(body["protected"])
+    elif entry.event.kind is EventKind.OWNED:
+        said = body["source"]
+        source = OwnerSource(str(said)) if said else None
+        story.owners[device] = (str(body["owner"]), source, str(body["language"]), str(body["disowned"]))
     elif entry.event.kind is EventKind.DEVICE_VOIDED:
         story.voided[device] = Void(str(body["void"])), entry.at
     elif entry.event.kind is EventKind.RING_CHANGED:

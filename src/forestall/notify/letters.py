@@ -11,7 +11,7 @@ from forestall.notify.calendar import Deadline, calendar
 from forestall.notify.message import Envelope, Sender, Text, message_of, sender_of, tame
 from forestall.notify.texts import BODIES, SUBJECTS, WORDS, Letter, column
 
-__all__ = ["Contents", "Letter", "compose", "later", "trial", "write"]
+__all__ = ["Contents", "Letter", "claim_letter", "compose", "later", "trial", "write"]
 
 _MOST_MACHINES = 20
 _MOST_FLAWS = 5
@@ -60,6 +60,18 @@ def write(parts: Sequence[Contents], envelope: Envelope, sender: Sender) -> byte
     return message_of(
         Text(_subject(parts, language), _paragraphs(parts, language), written), envelope, sender
     )
+
+
+def claim_letter(machine: str, link: str, envelope: Envelope, sender: Sender) -> bytes:
+    """Ask a person whether a machine is theirs, as somebody at it has said."""
+    at = column(envelope.language)
+    name = tame(machine)
+    lines = (
+        WORDS["claim_body"][at].format(machine=name),
+        f"{WORDS['claim_link'][at]}\n{link}",
+        WORDS["footer"][at],
+    )
+    return message_of(Text(tame(WORDS["claim"][at].format(machine=name), 200), lines), envelope, sender)
 
 
 def trial(envelope: Envelope, sender: Sender) -> bytes:

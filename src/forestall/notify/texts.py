@@ -96,6 +96,18 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "This mail was sent automatically by the patch desk. Opening its link changes nothing.",
         "このメールはパッチ担当から自動送信されました。リンクを開いても何も変更されません。",
     ),
+    "claim": ("Is {machine} yours?", "{machine} はあなたの端末ですか"),
+    "claim_body": (
+        (
+            "Somebody at the machine {machine} gave your address. If it is yours, confirm it on the page below, within "
+            "7 days; then mails about its security updates go to you. If it is not yours, do nothing."
+        ),
+        (
+            "端末 {machine} であなたのアドレスが入力されました。あなたの端末であれば、"
+            "7日以内に下のページで確認してください。以後、その端末の更新についてご連絡します。心当たりがなければ、何もしないでください。"
+        ),
+    ),
+    "claim_link": ("Confirm that it is yours:", "確認のページ："),
     "test": ("Test of the patch desk's mail", "パッチ担当のメールのテスト"),
     "test_body": (
         "This is a test. If you can read it, mails of the patch desk reach you.",

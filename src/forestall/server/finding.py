@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from forestall.domain.device import Device, DeviceId
+from forestall.domain.device import Device, DeviceId, OwnerSource
 from forestall.domain.estimate import Estimate, estimates
 from forestall.domain.events import Event, EventKind
 from forestall.domain.evidence import Status
@@ -85,6 +85,8 @@ def estimate(database: Database) -> list[Estimate]:
 def _device(machine: Machine, before: Device | None, accounts: Mapping[str, Person]) -> Device:
     """Say what is known now; what a person set (protected) and what nobody newly said stays."""
     owner = accounts.get(machine.user)
+    if owner is not None and before is not None and owner.address == before.disowned:
+        owner = None
     addresses = (*machine.addresses, *machine.hardware)
     if before is None:
         name = machine.name or (addresses[0] if addresses else machine.id)
@@ -94,6 +96,7 @@ def _device(machine: Machine, before: Device | None, accounts: Mapping[str, Pers
         name=before.name if before.managed else machine.name or before.name,
         addresses=addresses,
         owner=owner.address if owner else before.owner,
+        owner_source=OwnerSource.DIRECTORY if owner else before.owner_source,
         language=owner.language if owner else before.language,
         seen_at=machine.last_seen_at,
     )

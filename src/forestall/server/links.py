@@ -18,6 +18,8 @@ PATH = "/m/"
 """Where a person finds the machines that a message is about."""
 UPDATE_PATH = "/u/"
 """Where everybody finds what a campaign asks for."""
+CLAIM_PATH = "/o/"
+"""Where a person confirms that a machine is theirs."""
 _KEY_BYTES = 32
 _MAC_BYTES = 16
 _LONGEST = 200

@@ -30,6 +30,7 @@ class MailFile(msgspec.Struct, forbid_unknown_fields=True):
     everybody: list[str] = []
     directory: str = ""
     bounces: str = ""
+    owner_domains: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class MailSettings:
     directory: Path | None = None
     bounces: Path | None = None
     """A Maildir in which mails come back."""
+    owner_domains: tuple[str, ...] = ()
+    """Whose addresses may be given at a machine that nobody owns; the sender's own domain where none is named."""
 
     def people(self) -> Directory:
         """Read who everybody is (P6.1).
@@ -98,6 +101,7 @@ def mail_settings(found: MailFile, directory: Path, path: Path) -> MailSettings 
         everybody=tuple(found.everybody),
         directory=_file(found.directory, directory),
         bounces=_file(found.bounces, directory),
+        owner_domains=tuple(each.casefold() for each in found.owner_domains or [sender.domain]),
     )
 
 

@@ -1,12 +1,13 @@
-"""What a person sees behind a mail's link, and the one thing that can be asked for there: a check (A2, A13).
+"""What a person sees behind a mail's link, and what can be asked for there: a check (A2, A13), or “not mine” (P6.1).
 
 Seeing changes nothing. The check is asked for by the machine itself: whoever opens links in mails on the way, runs
-their scripts or presses their buttons does it from elsewhere, and nothing happens.
+their scripts or presses their buttons does it from elsewhere, and nothing happens. “Not mine” takes a box to be
+ticked.
 """
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -17,8 +18,9 @@ from forestall.domain.notice import MessageId
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import MINUTE, Policy
 from forestall.domain.record import Record, after_asking
+from forestall.server.claims import own
 from forestall.server.mail_text import Topic, name_of, topics_of
-from forestall.store import notices, records
+from forestall.store import devices, notices, records
 from forestall.store.database import Connection, Database
 from forestall.store.notices import Carried
 
@@ -36,6 +38,10 @@ class Wish(StrEnum):
     """The request did not come from that machine."""
     UNKNOWN = "unknown"
     """The message is about no such machine."""
+    DISOWNED = "disowned"
+    """The person of the message is no longer its owner."""
+    UNSURE = "unsure"
+    """Nobody ticked the box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,10 @@ class MachineView:
     """Has our agent: that looks by itself."""
     waiting: bool
     """A check is under way."""
-    here: bool
+    here: bool = False
     """The reader's own."""
+    theirs: bool = False
+    """The message's person is still its owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +110,17 @@ class NoticeDesk:
             carried = notices.carried(con, [each.notice.id for each in found])
             topics = topics_of(con, {each.notice.campaign for each in found})
             updates = [
-                _update(topic, now, self._machines(con, topic, carried.get(each.notice.id, ()), address, now))
+                _update(
+                    topic,
+                    now,
+                    self._machines(
+                        con,
+                        topic,
+                        carried.get(each.notice.id, ()),
+                        (address, each.notice.person.address),
+                        now,
+                    ),
+                )
                 for each in found
                 if (topic := topics.get(each.notice.campaign)) is not None
             ]
@@ -131,14 +149,48 @@ class NoticeDesk:
             ]
         return Wish.TAKEN if changed else Wish.JUST_MADE
 
+    def disown(self, message: MessageId, machine: str, now: datetime, *, sure: bool) -> Wish:
+        """Take in that the message's person does not own a machine; then nobody does, until somebody else is named."""
+        with self.database.begin() as con:
+            found = {each.notice.id: each.notice.person.address for each in notices.of_message(con, message)}
+            carried = notices.carried(con, list(found))
+            address = next(
+                (
+                    found[notice]
+                    for notice, some in carried.items()
+                    for each in some
+                    if each.intent.device == machine
+                ),
+                "",
+            )
+            device = devices.get(con, DeviceId(machine)) if address else None
+            if device is None or device.owner != address:
+                return Wish.UNKNOWN
+            if not sure:
+                return Wish.UNSURE
+            own(con, replace(device, owner="", disowned=address), None, now)
+        return Wish.DISOWNED
+
     def _machines(
-        self, con: Connection, topic: Topic, carried: Iterable[Carried], address: str, now: datetime
+        self,
+        con: Connection,
+        topic: Topic,
+        carried: Iterable[Carried],
+        reader: tuple[str, str],
+        now: datetime,
     ) -> tuple[MachineView, ...]:
+        """Show the machines of a notice to a reader: where they read, and who they are."""
         by_id = {each.intent.device: each for each in carried}
         moment = moment_of(topic.campaign, now, self.policy)
         found = records.some(con, topic.campaign.id, list(by_id))
+        known = devices.some(con, list(by_id))
+        where, who = reader
         return tuple(
-            _machine(record, by_id[record.device], moment, _same(address, by_id[record.device].addresses))
+            replace(
+                _machine(record, by_id[record.device], moment),
+                here=_same(where, by_id[record.device].addresses),
+                theirs=known[record.device].owner == who,
+            )
             for record in found
         )
 
@@ -160,7 +212,7 @@ def _update(topic: Topic, now: datetime, machines: tuple[MachineView, ...]) -> U
     )
 
 
-def _machine(record: Record, carried: Carried, moment: Moment, here: bool) -> MachineView:
+def _machine(record: Record, carried: Carried, moment: Moment) -> MachineView:
     case = case_of(record, moment)
     return MachineView(
         id=record.device,
@@ -173,7 +225,6 @@ def _machine(record: Record, carried: Carried, moment: Moment, here: bool) -> Ma
         waiting=case.wished
         and record.check_asked_at is not None
         and moment.now - record.check_asked_at < _SOON,
-        here=here,
     )
 
 

@@ -7,6 +7,7 @@ import structlog
 
 from forestall.domain.errors import InputError
 from forestall.notify.smtp import Courier
+from forestall.server.claims import ClaimPost
 from forestall.server.post import Post
 from forestall.server.returned import Returned, read_mailbox
 from forestall.server.watermark import Watermark
@@ -17,8 +18,9 @@ _log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr))
 class Postman:
     """In each turn what came back is taken in, and what is due is handed over."""
 
-    def __init__(self, post: Post, watermark: Watermark) -> None:
+    def __init__(self, post: Post, watermark: Watermark, claims: ClaimPost | None = None) -> None:
         self._post = post
+        self._claims = claims
         self._watermark = watermark
         self._courier: Courier | None = None
         self._hurried = threading.Event()
@@ -32,6 +34,8 @@ class Postman:
         if trouble := post.write():
             _log.warning("everybody cannot be told", why=trouble)
         courier = self._courier = self._courier or Courier(post.writer.mail.server)
+        if self._claims is not None:
+            self._claims.hand_over(courier)
         while not self._hurried.is_set() and (answers := post.hand_over(courier)):
             counts = {str(answer.outcome): 0 for answer in answers}
             for answer in answers:

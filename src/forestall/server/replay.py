@@ -101,6 +101,8 @@ def _bring_back_devices(con: Connection, story: Retold) -> None:
     identities.add(con, dict.fromkeys(story.devices, 0))
     for device, protected in story.protected.items():
         devices.protect(con, device, protected)
+    for device, owner in story.owners.items():
+        devices.own(con, device, *owner)
     for device, (void, at) in story.voided.items():
         identities.avoid(con, [device], void, at)
     for device, (ring, by, since) in story.rings.items():

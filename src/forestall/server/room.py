@@ -52,6 +52,8 @@ class RoomView:
     name: str
     language: str
     cases: tuple[RoomCase, ...]
+    owned: bool = True
+    """Its owner is known; else the page asks whose it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +70,17 @@ class RoomDesk:
     def view(self, ip: str, now: datetime) -> RoomView | None:
         """Say why the machine behind an address is off the network; None for an address that is nobody's."""
         with self.database.begin() as con:
-            device = _who(con, ip)
+            device = machine_behind(con, ip)
             if device is None:
                 return None
             held = _held(con, device)
         cases = tuple(self._case(campaign, record, now) for campaign, record in held)
-        return RoomView(now, device.name, device.language, cases)
+        return RoomView(now, device.name, device.language, cases, owned=bool(device.owner))
 
     def check(self, ip: str, now: datetime) -> bool:
         """Have the machine behind an address checked now; false where nothing is off the network there."""
         with self.database.begin() as con:
-            device = _who(con, ip)
+            device = machine_behind(con, ip)
             held = _held(con, device) if device is not None else []
             for campaign, record in held:
                 records.revise(con, campaign.id, {record.device: lambda each: after_asking(each, now)})
@@ -118,7 +120,7 @@ class RoomDesk:
         return self._known[update]
 
 
-def _who(con: Connection, ip: str) -> Device | None:
+def machine_behind(con: Connection, ip: str) -> Device | None:
     """Find the machine behind an address: by its hardware address where that is known, else if only one has the IP."""
     address = canonical_ip(ip)
     mac = neighbour(address) if address else ""

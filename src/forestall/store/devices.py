@@ -5,10 +5,10 @@ from dataclasses import fields
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Row, Select, func, or_, select, update
+from sqlalchemy import Connection, Row, Select, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from forestall.domain.device import Device, DeviceId, SiteId
+from forestall.domain.device import Device, DeviceId, OwnerSource, SiteId
 from forestall.store.bulk import driver, staged
 from forestall.store.tables import device as table
 
@@ -39,13 +39,18 @@ class Contact(NamedTuple):
 def save(con: Connection, devices: Iterable[Device]) -> None:
     """Add machines, or put what is known now in the place of what was known.
 
-    Never an earlier sighting, and protection stays: taking it away is `protect`'s, and needs two people (A9).
+    Never an earlier sighting, and protection stays: taking it away is `protect`'s, and needs two people (A9). Who is
+    saved without an owner keeps the one that is known: taking it away is `own`'s.
     """
     with staged(con, _KNOWN, (_row(each) for each in devices)) as stage:
         statement = insert(table).from_select(_FIELDS, select(stage).order_by(stage.c.id))
         kept = {
             "seen_at": func.greatest(table.c.seen_at, statement.excluded.seen_at),
             "protected": or_(table.c.protected, statement.excluded.protected),
+            "disowned": table.c.disowned,
+        } | {
+            name: case((statement.excluded.owner == "", table.c[name]), else_=statement.excluded[name])
+            for name in ("owner", "owner_source", "language")
         }
         changed = {name: statement.excluded[name] for name in _FIELDS if name != "id"} | kept
         con.execute(statement.on_conflict_do_update(index_elements=[table.c.id], set_=changed))
@@ -101,6 +106,14 @@ def seen(con: Connection, devices: Sequence[DeviceId], at: datetime) -> None:
     con.execute(update(table).where(table.c.id == func.any(list(devices))).values(seen_at=latest))
 
 
+def own(
+    con: Connection, device: DeviceId, owner: str, source: OwnerSource | None, language: str, disowned: str
+) -> None:
+    """Note whose a machine is, or that it is nobody's, and who says that it is not theirs."""
+    values = {"owner": owner, "owner_source": source, "language": language, "disowned": disowned}
+    con.execute(update(table).where(table.c.id == device).values(values))
+
+
 def protect(con: Connection, device: DeviceId, protected: bool) -> None:
     """Put a machine on the list of those that are never removed, or take it off (A8)."""
     con.execute(update(table).where(table.c.id == device).values(protected=protected))
@@ -131,8 +144,8 @@ def _lock(con: Connection, devices: Sequence[DeviceId]) -> None:
 
 def _row(device: Device) -> tuple[object, ...]:
     return (
-        device.id, device.name, device.site, device.managed, device.owner, device.language,
-        list(device.addresses), device.protected, device.seen_at,
+        device.id, device.name, device.site, device.managed, device.owner, device.owner_source, device.disowned,
+        device.language, list(device.addresses), device.protected, device.seen_at,
     )  # fmt: skip
 
 
@@ -142,6 +155,7 @@ def _devices(con: Connection, statement: Select[tuple[object, ...]]) -> list[Dev
 
 def _device(row: Row[tuple[object, ...]]) -> Device:
     return Device(
-        DeviceId(row.id), row.name, SiteId(row.site), row.managed, row.owner, row.language, tuple(row.addresses),
-        row.protected, row.seen_at,
+        DeviceId(row.id), row.name, SiteId(row.site), row.managed, row.owner,
+        OwnerSource(row.owner_source) if row.owner_source else None, row.disowned, row.language,
+        tuple(row.addresses), row.protected, row.seen_at,
     )  # fmt: skip

@@ -154,6 +154,8 @@ device = Table(
     _must("site"),
     _must("managed", Boolean),
     _must("owner"),
+    Column("owner_source", Text),
+    Column("disowned", Text, nullable=False, server_default=""),
     _must("language"),
     _must("addresses", TEXTS),
     _must("protected", Boolean),
@@ -166,6 +168,22 @@ device = Table(
     Index(None, "site"),
     Index(None, "addresses", postgresql_using="gin"),
 )
+
+claim = Table(
+    "claim",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("device", ForeignKey("device.id", ondelete="CASCADE"), nullable=False),
+    _must("address"),
+    _must("language"),
+    _must("asked_at", MOMENT),
+    _moment("answered_at"),
+    Column("detail", Text, nullable=False, server_default=""),
+    _moment("confirmed_at"),
+    Index(None, "device"),
+    Index(None, "asked_at"),
+)
+"""Whose somebody at a machine said that it is; `answered_at` is when the mail server took or refused the question."""
 
 device_identity = Table(
     "device_identity",

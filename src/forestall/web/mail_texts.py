@@ -86,6 +86,20 @@ TEXTS: Mapping[str, tuple[str, str]] = {
         "依頼されませんでした。この要求はその端末からのものではありません。その端末でこのページを開いてください。",
     ),
     "wish unknown": ("This message is about no such machine.", "このメールの対象に、その端末はありません。"),
+    "wish disowned": (
+        "Noted: it is not yours, and no more mails about it go to you.",
+        "記録しました。この端末に関するメールは今後お送りしません。",
+    ),
+    "wish unsure": (
+        "Nothing has changed: tick the box to say that it is not yours.",
+        "変更はありません。自分の端末ではない場合は、チェックを入れてください。",
+    ),
+    "not_mine": ("This machine is not mine", "この端末は自分のものではない"),
+    "not_mine_sure": (
+        "I have looked: I neither use nor look after it.",
+        "確認しました。使用も管理もしていません。",
+    ),
+    "not_mine_send": ("Tell the patch desk", "パッチ担当に伝える"),
     "nothing_changes": ("Opening this page changes nothing.", "このページを開いても何も変更されません。"),
 }
 

@@ -5,8 +5,8 @@ can do no more than have that machine checked; a form on a foreign page is refus
 """
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
@@ -17,27 +17,23 @@ from starlette.staticfiles import StaticFiles
 
 from forestall.clock import utc_now
 from forestall.server.room import RoomDesk
-from forestall.web.pages import HEADERS
+from forestall.web.claim_pages import PATH
+from forestall.web.forms import FORM_HEADERS, foreign, from_of
 from forestall.web.room_texts import room_texts
 from forestall.web.texts import LANGUAGES, language_of
 
 _HERE = Path(__file__).parent
-_HEADERS = HEADERS | {
-    "Content-Security-Policy": HEADERS["Content-Security-Policy"].replace(
-        "form-action 'none'", "form-action 'self'"
-    )
-}
 
 
-def make_room(desk: RoomDesk) -> Starlette:
-    """Make the application: this page, its style sheet, and nothing else; every other path leads here."""
+def make_room(desk: RoomDesk, more: Sequence[Route] = ()) -> Starlette:
+    """Make the application: this page, its style sheet, `more` of ours; every other path leads here."""
     environment = Environment(
         loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
     )
     template = environment.get_template("room.html")
 
     async def show(request: Request) -> Response:
-        view = await asyncio.to_thread(desk.view, _from(request), utc_now())
+        view = await asyncio.to_thread(desk.view, from_of(request), utc_now())
         accepted = request.headers.get("accept-language") or (view.language if view else "")
         language = language_of(accepted, request.query_params.get("lang"))
         html = template.render(
@@ -46,13 +42,14 @@ def make_room(desk: RoomDesk) -> Starlette:
             language=language,
             other=LANGUAGES[language == "en"],
             patches=desk.patches,
+            mine=PATH if more else "",
         )
-        return HTMLResponse(html, headers=_HEADERS)
+        return HTMLResponse(html, headers=FORM_HEADERS)
 
     async def check(request: Request) -> Response:
-        if _foreign(request):
+        if foreign(request):
             return Response("This form belongs to another page.", 403, media_type="text/plain")
-        await asyncio.to_thread(desk.check, _from(request), utc_now())
+        await asyncio.to_thread(desk.check, from_of(request), utc_now())
         language = request.query_params.get("lang", "")
         return RedirectResponse("/?lang=" + language if language in LANGUAGES else "/", 303)
 
@@ -64,18 +61,7 @@ def make_room(desk: RoomDesk) -> Starlette:
         Route("/", show),
         Route("/check", check, methods=["POST"]),
         static,
+        *more,
         Route("/{path:path}", lead_here),
     ]
     return Starlette(routes=routes)
-
-
-def _from(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
-def _foreign(request: Request) -> bool:
-    """Say whether a form was sent from somewhere else than our own page."""
-    origin = request.headers.get("origin", "")
-    site = request.headers.get("sec-fetch-site", "same-origin")
-    host = request.headers.get("host", "")
-    return site not in {"same-origin", "none"} or (bool(origin) and urlsplit(origin).netloc != host)

@@ -7,6 +7,7 @@ from forestall.web.texts import LANGUAGES
 ROOM: Mapping[str, tuple[str, str]] = {
     "title": ("This machine is off the network", "この端末はネットワークから切り離されています"),
     "why": ("Why", "理由"),
+    "whose": ("Nobody knows whose it is: say so here", "使用者が未登録です。こちらで登録してください"),
     "missing": ("A security update is missing:", "次のセキュリティ更新が適用されていません："),
     "or_newer": ("or newer", "以降"),
     "closes": ("It closes", "修正される脆弱性"),
