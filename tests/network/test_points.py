@@ -9,20 +9,21 @@ import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from hashlib import md5
 from pathlib import Path
 
 import pytest
 
-from forestall.network import radius
+from forestall.network import enforcement, radius
 from forestall.network.enforcement import Pace, Removed, choose, free, look_at, preview, remove, restore
 from forestall.network.hook import HookPoint
 from forestall.network.nftables import Change, Element, NftRules, NftSight, elements_of, script
-from forestall.network.point import Answer, Plan, Point, Reason, Refusal, Target
+from forestall.network.point import Answer, Plan, Point, Reason, Refusal, Sight, Target
 from forestall.network.radius import Code, Kind
 from forestall.network.radius_coa import RadiusPoint, RadiusRules, RadiusSight, Way
-from network.made import MACHINE, RULES, US, VICTIM, VIEW, Simulated, changed, port, refusals
+from forestall.network.switch import SwitchView
+from network.made import ACCESS, MACHINE, RULES, US, VICTIM, VIEW, Simulated, changed, port, refusals
 
 NFT = NftRules("gw", "inet", "guests", {"ipv4_addr": "held4", "ether_addr": "held"}, 2, frozenset({US}))
 MARK = "forestall m-1 openssl-1"
@@ -125,6 +126,61 @@ def test_breaking_the_glass_opens_every_mark_and_nothing_else():
     assert [(each.place, each.device, each.trouble) for each in freed] == [("Gi1/101", "m-1", "")]
     assert silent == []
     assert point.view == changed(VIEW, 103, up=False, alias=b"broken cable")
+
+
+@dataclass
+class Dying(Simulated):
+    """Falls silent after so many commands, until it is mended."""
+
+    commands: int = 1
+
+    async def send(self, plan: Plan) -> Refusal | None:
+        self.commands -= 1
+        return await super().send(plan) if self.commands >= 0 else Refusal(Reason.UNREACHABLE, self.name)
+
+
+@dataclass
+class Endless(Simulated):
+    """Its tables never end."""
+
+    async def look(self, *, marks_only: bool = False) -> Sight | Refusal:  # noqa: ARG002 - it never comes to that
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+def held_ports(count: int) -> SwitchView:
+    view = VIEW
+    for index in ACCESS[:count]:
+        view = changed(view, index, alias=f"[forestall m-{index} openssl-1] desk {index}".encode(), up=False)
+    return view
+
+
+def test_breaking_the_glass_goes_on_past_every_switch_in_trouble_and_names_it(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """R16: dead, dying, lying and endless ones hold up nobody; a second run does only what is left."""
+    monkeypatch.setattr(enforcement, "_FREE_SECONDS", 0.2)
+    names = ("dead", "dying", "lying", "endless", "fine")
+    rules = {name: replace(RULES, name=name) for name in names}
+    dying = Dying(held_ports(3), rules["dying"])
+    points = [
+        Simulated(held_ports(3), rules["dead"], silent=True),
+        dying,
+        Simulated(held_ports(2), rules["lying"], obeys=False),
+        Endless(held_ports(3), rules["endless"]),
+        Simulated(held_ports(3), rules["fine"]),
+    ]
+    freed, silent = asyncio.run(free(points))
+    assert [refusal.point for refusal in silent] == ["dead", "dying", "endless"]
+    told = [(each.point, each.trouble.partition(" ")[0]) for each in freed]
+    assert told == [
+        ("dying", ""), ("dying", "unreachable"), ("lying", "not-as-promised"), ("lying", "not-as-promised"),
+        ("fine", ""), ("fine", ""), ("fine", ""),
+    ]  # fmt: skip
+    dying.commands = 99
+    again, silent = asyncio.run(free(points))
+    assert [each.point for each in again] == ["dying", "dying", "lying", "lying"]
+    assert [refusal.point for refusal in silent] == ["dead", "endless"]
 
 
 def test_a_preview_sends_nothing():

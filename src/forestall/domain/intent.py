@@ -35,7 +35,7 @@ def round_of(action: Action, record: Record) -> int:
     Installs and checks follow each other, so each is named by the minute of the one before (tens of millions since
     1970, never an episode's number); the first of an episode, and all else, by the episode. A check that somebody
     asked for is named by the second of asking (thousands of millions), what a person is told of a disagreement by the
-    minute in which it began.
+    minute in which it began and the episode (tens of thousands of millions).
     """
     match action:
         case Action.INSTALL:
@@ -44,8 +44,8 @@ def round_of(action: Action, record: Record) -> int:
             before, asked = record.looked_at, record.check_asked_at
             if before is not None and asked is not None and asked > before:
                 return int(asked.timestamp())
-        case Action.REVIEW | Action.TELL:
-            before = record.disputed_at
+        case Action.REVIEW | Action.TELL if record.disputed_at is not None:
+            return int(record.disputed_at.timestamp()) // 60 * 1_000 + record.episode
         case _:
             before = None
     return record.episode if before is None else int(before.timestamp()) // 60

@@ -29,6 +29,8 @@ from forestall.network.point import (
 
 _AT_ONCE = 32
 """Points spoken to at the same time."""
+_FREE_SECONDS = 180.0
+"""For one point when the glass is broken: a switch that answers, and takes this long, is looked after by a person."""
 _EVERYWHERE = "all points"
 _T = TypeVar("_T")
 
@@ -162,26 +164,40 @@ class Freed:
 async def free(
     points: Sequence[Point], wanted: Callable[[str], bool] = lambda _device: True
 ) -> tuple[list[Freed], list[Refusal]]:
-    """Free every place with our mark, by the points' own lists alone; returns also the points that did not answer."""
-    found = await _each([partial(_free_at, point, wanted) for point in points])
-    freed = [each for group in found if not isinstance(group, Refusal) for each in group]
-    return freed, [group for group in found if isinstance(group, Refusal)]
+    """Free every place with our mark, by the points' own lists alone; returns also the points that did not answer.
+
+    No point holds up the others for long: one that takes too long, or falls silent half-way, is named and left. What
+    carries no mark any more is not touched again, so whoever runs it again goes on where it ended.
+    """
+    freed: list[Freed] = []
+    silent = await _each([partial(_free_within, point, wanted, freed) for point in points])
+    by_point = {point.name: number for number, point in enumerate(points)}
+    return sorted(freed, key=lambda each: by_point[each.point]), [each for each in silent if each is not None]
 
 
-async def _free_at(point: Point, wanted: Callable[[str], bool]) -> list[Freed] | Refusal:
+async def _free_within(point: Point, wanted: Callable[[str], bool], freed: list[Freed]) -> Refusal | None:
+    try:
+        async with asyncio.timeout(_FREE_SECONDS):
+            return await _free_at(point, wanted, freed)
+    except TimeoutError:
+        return Refusal(Reason.UNREACHABLE, point.name, f"not done within {_FREE_SECONDS:.0f} s")
+
+
+async def _free_at(point: Point, wanted: Callable[[str], bool], freed: list[Freed]) -> Refusal | None:
+    """Free a point's places one after the other: they share lists of ports, which are read and written back."""
     sight = await point.look(marks_only=True)
     if isinstance(sight, Refusal):
         return sight
-    freed: list[Freed] = []
     for mark in sight.marks():
         if not wanted(mark.device):
             continue
-        trouble = ""
+        trouble: Refusal | None = None
         for plan in sight.free({mark.place}):
-            refusal = await point.send(plan)
-            trouble = "" if refusal is None else str(refusal)
-        freed.append(Freed(point.name, mark.place, mark.device, mark.campaigns, trouble))
-    return freed
+            trouble = await point.send(plan)
+        freed.append(Freed(point.name, mark.place, mark.device, mark.campaigns, str(trouble or "")))
+        if trouble is not None and trouble.reason is Reason.UNREACHABLE:
+            return trouble
+    return None
 
 
 async def _each(works: Sequence[Callable[[], Awaitable[_T]]]) -> list[_T]:

@@ -39,6 +39,8 @@ _ALL = (
     *_MARKS, _DESCRIPTION, _TYPE, _PHYSICAL, _BRIDGE_TABLE, _VLAN_TABLE, _CURRENT_EGRESS, _CURRENT_UNTAGGED,
     _NEIGHBOURS, _ARP,
 )  # fmt: skip
+_MOST_PORTS = 20_000
+"""Rows of a table of ports or VLANs; one that goes on is a broken agent, and must not take others' time."""
 _SETTLE_SECONDS = 3.0
 """A switch may take a moment until it reads as it was told."""
 Table = Mapping[tuple[int, ...], Value]
@@ -68,7 +70,10 @@ class SnmpSwitch:
         try:
             session = await self._session()
             names = _MARKS if marks_only else _ALL
-            tables = dict(zip(names, await asyncio.gather(*map(session.walk, names)), strict=True))
+            walks = (
+                session.walk(name, _MOST_PORTS) if name in _MARKS else session.walk(name) for name in names
+            )
+            tables = dict(zip(names, await asyncio.gather(*walks), strict=True))
             root, gateway = await session.get(_ROOT_PORT, _DEFAULT_ROUTE)
         except NoAnswer as silence:
             return Refusal(Reason.UNREACHABLE, self.name, str(silence))
