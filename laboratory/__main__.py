@@ -12,6 +12,7 @@ from types import FrameType
 
 from laboratory import (
     break_glass,
+    directory,
     door,
     host,
     installers,
@@ -35,6 +36,7 @@ _STORIES = {
     "managed": managed.tell_story,
     "unmanaged": unmanaged.tell_story,
     "break-glass": break_glass.tell_story,
+    "directory": directory.tell_story,
     "door": door.tell_story,
     "installers": installers.tell_story,
     "probing": probing.tell_story,
@@ -62,6 +64,9 @@ def _options() -> argparse.Namespace:
     )
     commands.add_parser(
         "break-glass", help="every closed port freed without server and database; refusals, liars"
+    )
+    commands.add_parser(
+        "directory", help="55,000 people from a real LDAP server, and all that goes wrong there"
     )
     commands.add_parser("door", help="FreeRADIUS asks who may come in; sessions are ended there")
     commands.add_parser("probing", help="probes against real services, unpatched, half patched and patched")

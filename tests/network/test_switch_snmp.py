@@ -76,5 +76,5 @@ def test_switches_in_trouble_are_named_and_the_honest_ones_freed(monkeypatch: py
     assert len(lied) == 3
     assert all(trouble.startswith("not-as-promised") for trouble in lied)
     assert {kind: switch.closed() for kind, switch in switches.items()} == {
-        "dead": 3, "dying": 2, "lying": 3, "endless": 3, "honest": 0,
+        "dead": 3, "dying": 1, "lying": 3, "endless": 3, "honest": 0,
     }  # fmt: skip

@@ -10,6 +10,7 @@ from forestall.cli import (
     campaign,
     demo,
     devices,
+    directory,
     disagree,
     doctor,
     enroll,
@@ -53,6 +54,7 @@ app.command("exemptions")(machines.exemptions)
 app.command("protect")(machines.protect)
 app.command("unprotect")(machines.unprotect)
 app.add_typer(devices.app, name="devices")
+app.add_typer(directory.app, name="directory")
 app.add_typer(disagree.app, name="disagree")
 app.command("why")(devices.why)
 app.add_typer(find.app, name="find")

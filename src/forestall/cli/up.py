@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 HERE = DeviceId("this-machine")
 WATCH_SECONDS = 60.0
+DIRECTORY_SECONDS = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ def up(
             watch = Beat("watch", Watch(database, installation.settings.feeds, utc_now).turn, WATCH_SECONDS)
             stack.callback(watch.stop, wait=False)  # nothing of a download under way is kept
             watch.start()
+            _read_directory(installation, stack)
             _start_probing(stack, installation, every)
         url = stack.enter_context(_web(installation, place, pages, bind))
         address = stack.enter_context(_listening_to_agents(installation, place, agents))
@@ -114,6 +116,23 @@ def up(
             showcase.start()
         if not once:
             _stay(installation)
+
+
+def _read_directory(installation: "Installation", stack: ExitStack) -> None:
+    """Read the company's directory every hour, where one is named."""
+    from forestall.server.beat import Beat
+    from forestall.server.directory import read_directory
+
+    settings = installation.settings
+    if (server := settings.ldap) is None:
+        return
+
+    def turn() -> None:
+        read_directory(installation.database, server, settings.directory)
+
+    beat = Beat("directory", turn, DIRECTORY_SECONDS)
+    stack.callback(beat.stop, wait=False)
+    beat.start()
 
 
 def _outside(installation: "Installation", place: "TrustPlace") -> "Outside":

@@ -4,6 +4,7 @@ import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from forestall.domain.address import canonical
 from forestall.domain.errors import InputError
 from forestall.domain.notice import Person, address_of, spoken
 
@@ -18,11 +19,13 @@ class Directory:
     people: dict[str, Person]
     refused: tuple[str, ...] = ()
     accounts: dict[str, Person] = field(default_factory=dict[str, Person])
-    """The same people by the name each logs on with, where the file tells it."""
+    """The same people by the name each logs on with, and by their machines' addresses, where the file tells it."""
 
 
 def read_directory(path: Path) -> Directory:
-    """Read a CSV file with a header: `address`, and if it likes `name`, `language` (en, ja) and `user`.
+    """Read a CSV file with a header: `address`, and if it likes `name`, `language` (en, ja), `user` and `machines`.
+
+    `machines` are the MAC and IP addresses of a person's machines, with spaces between.
 
     Raises:
         InputError: the file cannot be read, or has no column `address`.
@@ -47,6 +50,10 @@ def read_directory(path: Path) -> Directory:
                     people.setdefault(person.address, person)
                     if user := (line.get("user") or "")[:_LONGEST_CELL].strip():
                         accounts.setdefault(user, people[person.address])
+                    for machine in filter(
+                        None, map(canonical, (line.get("machines") or "")[:_LONGEST_CELL].split())
+                    ):
+                        accounts.setdefault(machine, people[person.address])
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:

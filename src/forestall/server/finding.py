@@ -84,7 +84,8 @@ def estimate(database: Database) -> list[Estimate]:
 
 def _device(machine: Machine, before: Device | None, accounts: Mapping[str, Person]) -> Device:
     """Say what is known now; what a person set (protected) and what nobody newly said stays."""
-    owner = accounts.get(machine.user)
+    named = (accounts[each] for each in (*machine.hardware, *machine.addresses) if each in accounts)
+    owner = next(named, None) or accounts.get(machine.user)
     if owner is not None and before is not None and owner.address == before.disowned:
         owner = None
     addresses = (*machine.addresses, *machine.hardware)

@@ -14,6 +14,8 @@ from forestall.domain.device import SiteId
 from forestall.domain.errors import InputError
 from forestall.domain.notice import Person
 from forestall.domain.scope import Area, Network, Scope
+from forestall.notify.ldap_directory import COPY, LdapServer
+from forestall.server.directory import DirectoryFile, directory_settings
 from forestall.server.mail_settings import MailFile, MailSettings, mail_settings
 from forestall.server.network_file import NetworkTable, RoomTable
 from forestall.server.toml_file import line_of, read_toml
@@ -62,6 +64,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     server: _Server = msgspec.field(default_factory=_Server)
     database: _Database = msgspec.field(default_factory=_Database)
     feeds: _Feeds = msgspec.field(default_factory=_Feeds)
+    directory: DirectoryFile = msgspec.field(default_factory=DirectoryFile)
     mail: MailFile = msgspec.field(default_factory=MailFile)
     network: NetworkTable = msgspec.field(default_factory=NetworkTable)
     room: RoomTable = msgspec.field(default_factory=RoomTable)
@@ -84,6 +87,8 @@ class Settings:
     policy: Path | None = None
     mail: MailSettings | None = None
     """None where no mail server is connected."""
+    ldap: LdapServer | None = None
+    """The company's directory; None where people come from a file or from nowhere."""
     network: NetworkTable = field(default_factory=NetworkTable)
     room: RoomTable = field(default_factory=RoomTable)
     scope: Scope = field(default_factory=Scope)
@@ -134,6 +139,7 @@ def load_settings(directory: Path | None = None) -> Settings:
             split_bind(bind)
         except InputError as error:
             raise _refused(path, "bind", str(error)) from None
+    ldap = directory_settings(found.directory, directory, path)
     return Settings(
         directory=directory,
         bind=found.server.bind,
@@ -142,11 +148,21 @@ def load_settings(directory: Path | None = None) -> Settings:
         database_user=found.database.user,
         feeds=tuple(found.feeds.addresses),
         policy=policy,
-        mail=mail_settings(found.mail, directory, path),
+        mail=mail_settings(_with_copy(found, ldap, path), directory, path),
+        ldap=ldap,
         network=found.network,
         room=found.room,
         scope=Scope(tuple(_area(each, path) for each in found.scope)),
     )
+
+
+def _with_copy(found: _File, ldap: LdapServer | None, path: Path) -> MailFile:
+    """Let people be read from the directory's last good copy, where there is a directory."""
+    if ldap is None:
+        return found.mail
+    if found.mail.directory:
+        raise _refused(path, "directory", "people come from [directory] or from [mail] directory; remove one")
+    return msgspec.structs.replace(found.mail, directory=COPY)
 
 
 def _refused(path: Path, name: str, why: str) -> InputError:
