@@ -26,7 +26,7 @@ _STAFF = r"cn=staff (A*)\2C x,dc=corp,dc=example"
 """A group whose name means something in a filter."""
 _WORD = "a-password-for-the-laboratory"
 _SLAPD = "/usr/sbin/slapd"
-_LIBRARY = ("ldap", "ldapurl.py", "_ldap*.so")
+_LIBRARY = ("ldap", "ldapurl.py", "ldif.py", "_ldap*.so", "pyasn1_modules")
 _CONFIGURATION = f"""
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -67,7 +67,7 @@ class Slapd:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        config, url = self.directory / "slapd.conf", f"ldaps://localhost:{self.port}"
+        config, url = self.directory / "slapd.conf", f"ldaps://127.0.0.1:{self.port}"
         self._running = host.start(self.directory / "slapd.log", _SLAPD, "-d", "0", "-f", config, "-h", url)
         until("slapd listens", lambda: _listens(self.port), 60)
 
@@ -170,7 +170,7 @@ def _settings(directory: Path, port: int, ca: str, group: str, word: str) -> Non
     password.touch(mode=0o600)
     password.write_text(f"{word}\n")
     lines = {
-        "url": f"ldaps://localhost:{port}",
+        "url": f"ldaps://127.0.0.1:{port}",
         "base": f"ou=people,{_SUFFIX}",
         "bind": f"cn=forestall,{_SUFFIX}",
         "password_file": password.name,
@@ -209,7 +209,7 @@ def _library(directory: Path) -> Path:
 
 def _certificate(directory: Path, name: str) -> None:
     words = (
-        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1"
     )
     host.run(
         "openssl", *words.split(), "-keyout", directory / f"{name}.key", "-out", directory / f"{name}.pem"
@@ -223,7 +223,7 @@ def _free_port() -> int:
 
 def _listens(port: int) -> bool:
     try:
-        socket.create_connection(("localhost", port), 1).close()
+        socket.create_connection(("127.0.0.1", port), 1).close()
     except OSError:
         return False
     return True

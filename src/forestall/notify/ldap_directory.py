@@ -181,6 +181,9 @@ def _machines(entry: Entry, attribute: str) -> Iterator[str]:
 
 
 def _explained(error: Exception) -> str:
+    """Say what is wrong; the library tells neither a silent server from one whose certificate does not count."""
     said = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-    parts = [str(said.get(key, "")) for key in ("desc", "info")]
-    return "; ".join(" ".join(part.split())[:200] for part in parts if part) or type(error).__name__
+    what = " ".join(str(said.get("desc", "")).split())[:200] or type(error).__name__
+    return (
+        f"{what} (or its certificate is not for that name, or not by ca_file)" if "contact" in what else what
+    )
