@@ -10,10 +10,10 @@ from starlette.applications import Starlette
 
 from domain.made import DAY
 from forestall.clock import utc_now
-from forestall.domain.claim import VALID_FOR, Became
 from forestall.domain.device import Device, DeviceId, OwnerSource, SiteId
 from forestall.domain.events import EventKind
 from forestall.domain.notice import Person
+from forestall.domain.ownership import VALID_FOR, Became
 from forestall.domain.sighting import Sighting, Source
 from forestall.notify.smtp import Courier
 from forestall.server.claims import ClaimDesk, ClaimPost

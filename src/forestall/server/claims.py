@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from forestall.domain.claim import Became, Claim, ClaimId, judge_claim, judge_confirmation
 from forestall.domain.device import Device, OwnerSource
 from forestall.domain.events import Event, EventKind, JsonValue
 from forestall.domain.notice import MessageId, address_of
+from forestall.domain.ownership import Became, Claim, ClaimId, judge_claim, judge_confirmation
 from forestall.domain.policy import DAY, Policy
 from forestall.domain.record import Outcome
 from forestall.notify.letters import claim_letter

@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
-from forestall.domain.claim import Claim, ClaimId
 from forestall.domain.device import DeviceId
+from forestall.domain.ownership import Claim, ClaimId
 from forestall.store.tables import claim as table
 
 _KNOWN = (

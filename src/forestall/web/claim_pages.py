@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from forestall.clock import utc_now
-from forestall.domain.claim import Became
+from forestall.domain.ownership import Became
 from forestall.server.claims import ClaimDesk
 from forestall.server.links import CLAIM_PATH
 from forestall.web.claim_texts import claim_texts

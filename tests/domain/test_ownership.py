@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from domain.made import DAY, POLICY, START
-from forestall.domain.claim import VALID_FOR, Became, Claim, ClaimId, judge_claim, judge_confirmation
 from forestall.domain.device import Device, DeviceId, OwnerSource, SiteId
+from forestall.domain.ownership import VALID_FOR, Became, Claim, ClaimId, judge_claim, judge_confirmation
 
 NOBODYS = Device(DeviceId("u1"), "printer", SiteId("tokyo"), managed=False)
 ASAS = replace(NOBODYS, owner="asa@corp.example", owner_source=OwnerSource.SELF)
