@@ -24,8 +24,8 @@ from forestall.server.reading import closest
 from forestall.store.database import Database
 from forestall.store.embedded import Embedded
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from network.snmp_agent import Agent, Oid, answering
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from laboratory.snmp_agent import Agent, Oid, answering
 
 _FORWARDING, _NEIGHBOURS = (1, 3, 6, 1, 2, 1, 17, 7, 1, 2, 2, 1, 2), (1, 3, 6, 1, 2, 1, 4, 22, 1, 2)
 _PORTS = 48

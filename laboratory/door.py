@@ -220,7 +220,7 @@ def _sessions(door: Door, timeline: Timeline) -> None:
 
 
 def _places(door: Door) -> list[tuple[str, str]]:
-    if not any(_VISITOR in each["hardware"] for each in door.server.ask("find", "ls")):
+    if _VISITOR not in json.dumps(door.server.ask("devices")):
         return []
     return [(each["port"], each["before"]) for each in door.server.ask("find", "where", _VISITOR)]
 

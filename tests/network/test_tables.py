@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from laboratory.snmp_agent import Agent, Oid, answering
 
 from forestall.clock import stopwatch
 from forestall.domain.device import SiteId
@@ -17,7 +18,6 @@ from forestall.network.seen import MOST_AT_A_PORT, neighbours
 from forestall.network.snmp import Engines, V2c
 from forestall.network.switch import SwitchRules
 from forestall.network.tables import Reading, TableSource, read_all
-from network.snmp_agent import Agent, Oid, answering
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 SITE = SiteId("osaka")

@@ -5,6 +5,7 @@ from contextlib import closing, contextmanager
 from datetime import timedelta
 
 import pytest
+from laboratory.snmp_agent import Agent, Oid, answering
 from sqlalchemy import event
 
 from certificates import certificate
@@ -25,7 +26,6 @@ from forestall.server.reading import Reader
 from forestall.server.sessions import keep
 from forestall.store import campaigns, devices, identities, ledger, records, table_reads
 from forestall.store.database import Database
-from network.snmp_agent import Agent, Oid, answering
 from network.test_tables import MAC, MACHINE, OTHER, crowd, held, q_row, switch
 from server.company import Company
 

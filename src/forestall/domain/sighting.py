@@ -56,7 +56,8 @@ class Sighting(NamedTuple):
     """The VLAN it was seen in; 0 where the source does not say."""
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """Where a machine is attached, by the newest word of one source."""
 
     source: Source

@@ -1,6 +1,7 @@
 """At which port each source saw a machine last."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
@@ -15,7 +16,8 @@ from forestall.store.tables import attachment as table
 _SEEN = [table.c[name] for name in ("device", "source", "port", "vlan", "seen_at")]
 
 
-class Attachment(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Attachment:
     """Where one source has a machine."""
 
     device: DeviceId

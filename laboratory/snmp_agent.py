@@ -1,4 +1,4 @@
-"""An SNMP agent of the tests' own (v2c, read only): a table as a value, and the ways in which an agent is hostile."""
+"""An SNMP agent for tests and benchmarks (v2c, read only): tables as a value, and the ways of a hostile agent."""
 
 import bisect
 import socket
