@@ -15,6 +15,7 @@ from laboratory import (
     break_glass,
     directory,
     door,
+    finding,
     host,
     installers,
     managed,
@@ -39,6 +40,7 @@ _STORIES = {
     "break-glass": break_glass.tell_story,
     "directory": directory.tell_story,
     "door": door.tell_story,
+    "finding": finding.tell_story,
     "installers": installers.tell_story,
     "probing": probing.tell_story,
 }
@@ -69,7 +71,10 @@ def _options() -> argparse.Namespace:
     commands.add_parser(
         "directory", help="55,000 people from a real LDAP server, and all that goes wrong there"
     )
-    commands.add_parser("door", help="FreeRADIUS asks who may come in; sessions are ended there")
+    commands.add_parser(
+        "door", help="FreeRADIUS asks who may come in and tells who is in; sessions are ended there"
+    )
+    commands.add_parser("finding", help="a real switch's tables are read: who is there, where, and who moved")
     commands.add_parser("probing", help="probes against real services, unpatched, half patched and patched")
     commands.add_parser(
         "installers", help="rpm and dnf, unattended-upgrades silenced and given back, a kernel's setting"

@@ -47,6 +47,7 @@ class Policy:
     claims_a_day: int = _number(3, "P6.1", "times a day that a machine may say whose it is, and that one person is asked")
     mail_given_up_after: timedelta = _number(4 * HOUR, "A14", "a final warning that no mail server takes this long: then a person looks")
     sweep_every: timedelta = _number(8 * HOUR, "P6.2", "each unmanaged machine is probed")
+    tables_every: timedelta = _number(15 * MINUTE, "P6.2", "the tables of each switch and router are read: who is here?")
     removal_after_warning: timedelta = _number(15 * MINUTE, "P6.4", "from the final warning to verdict and removal")
     recheck_after: timedelta = _number(10 * MINUTE, "P6.4", "from the final warning to the re-check")
     look_again_after: timedelta = _number(2 * MINUTE, "P6.4", "a check that got no answer is asked again")
