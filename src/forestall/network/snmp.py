@@ -61,7 +61,7 @@ class Session:
     _credential: hlapi.CommunityData | hlapi.UsmUserData
     _target: hlapi.UdpTransportTarget
 
-    async def walk(self, table: str, most: int = _MOST_ROWS) -> dict[tuple[int, ...], Value]:
+    async def walk(self, table: str, most: int = 0) -> dict[tuple[int, ...], Value]:
         """Read a table or a column: index below it -> value, in the agent's order.
 
         Raises:
@@ -70,7 +70,7 @@ class Session:
         root = tuple(map(int, table.split(".")))
         found: dict[tuple[int, ...], Value] = {}
         last = root
-        while len(found) <= most:
+        while len(found) <= (most or _MOST_ROWS):
             start = hlapi.ObjectType(hlapi.ObjectIdentity(last))
             answer = await self._ask(hlapi.bulk_cmd, 0, _ROWS, start)
             for oid, value in answer:
