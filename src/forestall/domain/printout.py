@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import timedelta
 
-from forestall.domain import order, restart
+from forestall.domain import order, restart, slot
 from forestall.domain.admission import DOOR
 from forestall.domain.campaign import TRANSITIONS
 from forestall.domain.duration import format_duration
@@ -84,6 +84,18 @@ RESTART_FACTS: Mapping[str, tuple[str, str]] = {
     "picked":    ("the picked moment has come, and the machine is in use", "no picked moment has come"),
 }
 """Each fact of a restart in words."""
+
+SLOT_FACTS: Mapping[str, tuple[str, str]] = {
+    "on_trial":  ("a new agent waits to prove itself", "no new agent waits"),
+    "service":   ("the service is started", "a person's command is started"),
+    "whole":     ("its slot is sound", "its slot is torn, or not root's alone"),
+    "spent":     ("its starts are used up", "it has starts left"),
+    "passed":    ("its pass came to its end", "its pass failed"),
+    "answered":  ("the server answered it", "the server did not answer it"),
+    "reachable": ("something accepts connections there", "nothing accepts connections there"),
+}
+"""Each fact of an agent on trial in words."""
+
 SIGNS: Mapping[str, tuple[str, str]] = {
     "installed": ("installed", "not installed"),
     "pending":   ("waiting for its restart", "no restart pending"),
@@ -178,6 +190,12 @@ def restart_lines() -> list[Line]:
     ]
 
 
+def slot_lines() -> list[Line]:
+    """Say in words which agent is started, and what proves a new one."""
+    rows = (*slot.STARTING, *slot.PROVING)
+    return [Line(r.name, r.paragraph, in_words(r.when, SLOT_FACTS), r.then, r.meaning) for r in rows]
+
+
 def verdict_lines() -> list[Line]:
     """Say the table of verdicts in words."""
     return [
@@ -230,6 +248,8 @@ def markdown() -> str:
         _table(rule, map(_cells, agent_lines())),
         "The same about the one restart for all that is due:",
         _table(rule, map(_cells, restart_lines())),
+        "A new agent: what its launcher starts, then what a pass of it proves:",
+        _table(rule, map(_cells, slot_lines())),
         "A campaign's phases; a step that is not here is refused:",
         _table(("in phase", "step", "leads to", "paragraph"), map(astuple, moves())),
         "The numbers; a company changes them in its policy file:",
