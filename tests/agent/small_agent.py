@@ -24,7 +24,9 @@ HANGS = "import threading; threading.Event().wait()\n"
 @cache
 def _parts() -> dict[str, bytes]:
     ours = Path(forestall.__file__).parent
-    paths = [path for part in _PARTS for path in ([ours / part] if "." in part else (ours / part).glob("*.py"))]
+    paths = [
+        path for part in _PARTS for path in ([ours / part] if "." in part else (ours / part).glob("*.py"))
+    ]
     return {f"forestall/{path.relative_to(ours)}": path.read_bytes() for path in paths}
 
 
@@ -38,8 +40,8 @@ def write_small(place: Path, name: str, does: str, **about: str) -> Payload:
 
 
 LAUNCH = (
-    "import sys, datetime; from forestall.agent.launcher import launch\n"
-    "launch(sys.argv[2:], {}, datetime.timedelta(seconds=float(sys.argv[1])))\n"
+    "import sys, datetime; seconds = float(sys.argv.pop(1)); from forestall.agent.launcher import launch\n"
+    "launch(sys.argv[1:], {}, datetime.timedelta(seconds=seconds))\n"
 )
 """A launcher as it is, but for the time it gives; the agent that came along is this program's own."""
 

@@ -23,9 +23,12 @@ from forestall.trust.recipe import PayloadMessage, RecipeFile, UpdateAgentMessag
 
 _PARTS = ("__init__.py", "agent", "clock.py", "domain", "durable.py", "protocol.py", "trust")
 """Of this package: what the agent imports."""
-_NEEDS = ("cryptography", "jeepney", "msgspec", "securesystemslib", "tuf", "typer")
+_NEEDS = ("cryptography", "jeepney", "jinja2", "msgspec", "securesystemslib", "tuf", "typer")
 """What it imports of others; what these need in turn is found."""
 _MAIN = b"from forestall.agent.main import main\n\nmain()\n"
+_IMPORT = (
+    "import sys, importlib; sys.path.insert(0, sys.argv[1]); [*map(importlib.import_module, sys.argv[2:])]"
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LIMIT_SECONDS = 60
 
@@ -109,14 +112,16 @@ def _files_of(found: Distribution) -> dict[str, bytes]:
 
 
 def _started(place: Path) -> None:
-    """Unpack it and start it once, alone."""
+    """Unpack it and have it import all that is its own, from itself alone."""
     with tempfile.TemporaryDirectory() as folder:
         slot = Path(folder) / "slot"
         archive.unpack(place, slot)
-        command = [sys.executable, "-I", "-S", "-B", str(slot), "status", "--state", folder]
+        paths = (path.relative_to(slot).with_suffix("") for path in slot.glob("forestall/**/*.py"))
+        names = sorted(".".join(path.parts).removesuffix(".__init__") for path in paths)
         ran = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_LIMIT_SECONDS, env={}
-        )
+            [sys.executable, "-I", "-S", "-B", "-c", _IMPORT, str(slot), *names],
+            capture_output=True, text=True, check=False, timeout=_LIMIT_SECONDS, env={},
+        )  # fmt: skip
     if ran.returncode != 0:
         said = ran.stderr.strip().splitlines()[-1:] or ["it says nothing"]
         raise AgentError(f"the agent that was made here does not start: {said[0][:300]}")

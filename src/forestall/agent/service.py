@@ -35,9 +35,12 @@ def serve(agent: Agent, stop: threading.Event, complain: Callable[[str], None]) 
     try:
         with Doorbell(agent.directory, agent.spread) as bell:
             while not stop.is_set():
+                on_trial = trial.under_way(agent)
                 passed = _pass(agent, complain, ask=woken)
                 if slots.next_start(agent.directory) not in begun_with:
                     return True
+                if on_trial and not trial.under_way(agent):
+                    continue  # it is in force now, and says so at once
                 woken = _sleep(agent, stop, passed, bell)
     finally:
         stop.set()

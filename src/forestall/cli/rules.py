@@ -30,7 +30,9 @@ def rules(
     agent, restart, slot = printout.agent_lines(), printout.restart_lines(), printout.slot_lines()
     if json:
         tables = {"rules": rules, "door": door, "verdicts": verdicts, "rings": gates}
-        print_json({**tables, "agent": agent, "restart": restart, "slot": slot, "phases": phases, "numbers": listed})
+        print_json(
+            {**tables, "agent": agent, "restart": restart, "slot": slot, "phases": phases, "numbers": listed}
+        )
         return
     _show("Every machine, every minute: the first rule that applies decides.", _RULE, _cells(rules))
     _show("A machine at the door (logon, VPN):", _RULE, _cells(door))

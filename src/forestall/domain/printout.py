@@ -192,8 +192,10 @@ def restart_lines() -> list[Line]:
 
 def slot_lines() -> list[Line]:
     """Say in words which agent is started, and what proves a new one."""
-    rows = (*slot.STARTING, *slot.PROVING)
-    return [Line(r.name, r.paragraph, in_words(r.when, SLOT_FACTS), r.then, r.meaning) for r in rows]
+    starts = [(r.name, r.paragraph, r.when, r.then, r.meaning) for r in slot.STARTING]
+    proofs = [(r.name, r.paragraph, r.when, r.then, r.meaning) for r in slot.PROVING]
+    rows = [*starts, *proofs]
+    return [Line(name, where, in_words(when, SLOT_FACTS), then, why) for name, where, when, then, why in rows]
 
 
 def verdict_lines() -> list[Line]:
