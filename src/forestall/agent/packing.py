@@ -26,9 +26,15 @@ _PARTS = ("__init__.py", "agent", "clock.py", "domain", "durable.py", "protocol.
 _NEEDS = ("cryptography", "jeepney", "jinja2", "msgspec", "securesystemslib", "tuf", "typer")
 """What it imports of others; what these need in turn is found."""
 _MAIN = b"from forestall.agent.main import main\n\nmain()\n"
-_IMPORT = (
-    "import sys, importlib; sys.path.insert(0, sys.argv[1]); [*map(importlib.import_module, sys.argv[2:])]"
-)
+_TRY = """
+import importlib, sys
+slot, state, *names = sys.argv[1:]
+sys.path.insert(0, slot)
+for name in names:
+    importlib.import_module(name)
+sys.argv[1:] = ["status", "--state", state]
+importlib.import_module("forestall.agent.main").main()
+"""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LIMIT_SECONDS = 60
 
@@ -112,14 +118,14 @@ def _files_of(found: Distribution) -> dict[str, bytes]:
 
 
 def _started(place: Path) -> None:
-    """Unpack it and have it import all that is its own, from itself alone."""
+    """Unpack it and have it import all that is its own, and run a command, from itself alone."""
     with tempfile.TemporaryDirectory() as folder:
         slot = Path(folder) / "slot"
         archive.unpack(place, slot)
         paths = (path.relative_to(slot).with_suffix("") for path in slot.glob("forestall/**/*.py"))
         names = sorted(".".join(path.parts).removesuffix(".__init__") for path in paths)
         ran = subprocess.run(
-            [sys.executable, "-I", "-S", "-B", "-c", _IMPORT, str(slot), *names],
+            [sys.executable, "-I", "-S", "-B", "-c", _TRY, str(slot), folder, *names],
             capture_output=True, text=True, check=False, timeout=_LIMIT_SECONDS, env={},
         )  # fmt: skip
     if ran.returncode != 0:
