@@ -50,6 +50,10 @@ def status(machine: Machine, recipe: UpdateAgent, name: str = NAME) -> tuple[Sta
     return recipes.detect(machine, RemediationId(name), recipe)
 
 
+def undone(machine: Machine, recipe: UpdateAgent) -> Status:
+    return recipes.undone(machine, NAME, recipe).status
+
+
 def test_what_is_installed_waits_for_the_agents_next_start(machine: Machine) -> None:
     """A2: the running agent is what counts, and this is still another one."""
     recipe = stored(machine)
@@ -77,6 +81,7 @@ def test_one_that_fell_back_is_affected_and_is_not_tried_again(machine: Machine)
     recipe = stored(machine)
     install(machine, recipe)
     slots.change(machine.directory, lambda now: fallen_back(now, "started three times"))
+    assert undone(machine, recipe) is Status.FIXED, "nothing of it is here"
     found, why = status(machine, recipe)
     assert (found, "started three times" in why, own.running_version() in why) == (
         Status.AFFECTED,
@@ -174,14 +179,19 @@ def test_taking_it_back_puts_the_one_before_on_trial(machine: Machine) -> None:
     recipe = stored(machine)
     install(machine, recipe)
     log = machine.directory / "log"
+    assert undone(machine, recipe) is Status.AFFECTED
     assert recipes.undo(machine, NAME, recipe, log).done
     assert slots.load(machine.directory) == Slots(), "its trial had not begun"
+    assert undone(machine, recipe) is Status.FIXED
     install(machine, recipe)
     slots.change(machine.directory, proven)
+    assert undone(machine, recipe) is Status.AFFECTED
     assert recipes.undo(machine, NAME, recipe, log).done
     assert slots.load(machine.directory) == Slots(recipe.payload.sha256, BASE, BASE)
+    assert undone(machine, recipe) is Status.PENDING_RESTART, "not gone before another one runs"
     slots.change(machine.directory, proven)
     assert status(machine, recipe)[0] is Status.AFFECTED
+    assert undone(machine, recipe) is Status.FIXED
     assert recipes.undo(machine, NAME, recipe, log).done, "twice is once"
     assert slots.load(machine.directory) == Slots(BASE, recipe.payload.sha256)
 

@@ -63,6 +63,17 @@ def _without(name: RemediationId, failed: str) -> Answer:
     return Answer(Status.AFFECTED, runs)
 
 
+def undone(machine: Machine, name: RemediationId, recipe: UpdateAgent) -> Answer:
+    """Say whether this agent is gone from here: not in force, not on trial, and not the running one."""
+    directory, slot = machine.directory, recipe.payload.sha256
+    found, here = slots.load(directory), slots.running(directory) == recipe.payload.sha256
+    if found.trial == slot or (found.current == slot and found.trial is None):
+        return Answer(Status.AFFECTED, f"{_label(name)} is in force or on trial")
+    if found.current == slot or here:
+        return Answer(Status.PENDING_RESTART, f"{_label(name)} gives way at the agent's next start")
+    return Answer(Status.FIXED, f"{running_version()} runs")
+
+
 def undo(machine: Machine, recipe: UpdateAgent) -> Outcome:
     """Put the agent that was in force before on trial; it too must prove itself.
 
