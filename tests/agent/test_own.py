@@ -103,6 +103,20 @@ def test_an_older_agent_is_never_put_on_trial_by_an_order(machine: Machine) -> N
     assert slots.load(machine.directory) == Slots()
 
 
+def test_two_campaigns_do_not_fight_about_the_trial(machine: Machine) -> None:
+    """An older update waits while a later one is on trial: putting it there instead would go back and forth."""
+    older, later = stored(machine), stored(machine, About("0.3.0", platform()))
+    assert install(machine, older)[0]
+    assert install(machine, later, "any/forestall-agent/0.3.0")[0]
+    assert status(machine, older) == (
+        Status.PENDING_RESTART,
+        "agent 0.3.0 is on trial, which is later",
+    )
+    assert slots.load(machine.directory).trial == later.payload.sha256
+    slots.change(machine.directory, lambda now: fallen_back(now, "started three times"))
+    assert status(machine, older)[0] is Status.AFFECTED
+
+
 def test_the_same_version_from_elsewhere_is_not_the_one_that_was_signed(machine: Machine) -> None:
     """A version is a word; the hash is what people tested."""
     same = f"any/forestall-agent/{own.running_version()}"

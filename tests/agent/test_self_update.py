@@ -6,7 +6,7 @@ import io
 import subprocess
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -49,6 +49,7 @@ class Place:
     company: Company
     directory: Path
     root: Path
+    recipes: list[UpdateAgentMessage] = field(default_factory=list)
 
     def publish(self, campaign: str, version: str, changed: Mapping[str, bytes] | None = None) -> str:
         """Have an agent approved and ordered; gives its slot."""
@@ -59,16 +60,17 @@ class Place:
         content = place.read_bytes()
         payload = Payload(hashlib.sha256(content).hexdigest(), len(content))
         now = self.company.clock()
-        self.company.orders = [
+        self.company.orders += [
             order(
                 campaign=campaign, product="recipe", release="any", source="forestall-agent", version=version,
                 offered_at=now - timedelta(minutes=1), force_at=now + timedelta(hours=5),
                 expires_at=now + timedelta(hours=20),
             )
         ]  # fmt: skip
-        (paper,) = map(paper_of, self.company.orders)
-        recipe = UpdateAgentMessage(PayloadMessage(payload.sha256, payload.length), platform())
-        self.company.office.sign([paper], [approval_for(paper, recipe=recipe)], now)
+        papers = [*map(paper_of, self.company.orders)]
+        self.recipes.append(UpdateAgentMessage(PayloadMessage(payload.sha256, payload.length), platform()))
+        approvals = [approval_for(paper, recipe=one) for paper, one in zip(papers, self.recipes, strict=True)]
+        self.company.office.sign(papers, approvals, now)
         self.company.office.repository.put_payload(payload, io.BytesIO(content))
         self.company.publish = lambda: None
         return payload.sha256
@@ -96,8 +98,8 @@ class Place:
         return slots.load(self.directory)
 
     def said(self) -> tuple[str, str, str]:
-        """What the server heard last: version, status and why."""
-        (about,) = self.company.reports[-1].states
+        """What the server heard last of the newest order: version, status and why."""
+        about = self.company.reports[-1].states[-1]
         return self.company.reports[-1].agent_version, about.status, about.detail
 
 
@@ -170,6 +172,7 @@ def test_a_good_agent_gives_way_to_the_next_and_is_there_again_when_that_is_brok
         bad = place.publish("c-2", "0.3.0", {LOOP: RAISES})
         assert place.start("install", "c-2").returncode == 0
         assert process.wait(SECONDS) == START_AGAIN
+    assert [each.status for each in place.company.reports[-1].states] == ["fixed", "pending_restart"]
     for _ in range(STARTS):
         place.start("run")
     with place.service() as process:

@@ -131,6 +131,14 @@ def flaw(directory: Path, name: str) -> str:
     return "" if about.get("platform") == platform() else f"{place} is for {about.get('platform')}"
 
 
+def version_of(directory: Path, name: str) -> str:
+    """Say which version a slot has; empty where it cannot be told."""
+    try:
+        return str(json.loads((place_of(directory, name) / ABOUT).read_bytes())["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def in_force(directory: Path, found: Slots) -> str:
     """Name the agent in force; where its slot must not be run, the one before it, at last the one that came along."""
     return next((name for name in (found.current, found.previous) if not flaw(directory, name)), BASE)

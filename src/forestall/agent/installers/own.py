@@ -13,7 +13,7 @@ from forestall.domain.evidence import Status
 from forestall.domain.product import key_of
 from forestall.domain.recipe import Answer, UpdateAgent
 from forestall.domain.remediation import RemediationId, parts_of
-from forestall.domain.slot import called_off, ordered
+from forestall.domain.slot import BASE, called_off, ordered
 
 
 def install(machine: Machine, name: RemediationId, recipe: UpdateAgent) -> Outcome:
@@ -27,7 +27,7 @@ def install(machine: Machine, name: RemediationId, recipe: UpdateAgent) -> Outco
     found = slots.load(directory)
     if slot in found.failed:
         return Outcome(False, f"{_label(name)} is not tried again: {found.failed[slot]}")
-    if _goes_back(name):
+    if _goes_back(name, running_version()):
         return Outcome(False, f"{_label(name)} is older than {running_version()}, which runs")
     if slots.flaw(directory, slot):  # it is not there yet, or somebody touched it
         _unpack(machine, name, recipe)
@@ -46,20 +46,24 @@ def detect(machine: Machine, name: RemediationId, recipe: UpdateAgent) -> Answer
     if found.trial == slot:
         where = "is on trial until the server answers it" if here else "waits for the agent's next start"
         return Answer(Status.PENDING_RESTART, f"{_label(name)} {where}")
-    if found.current == slot and found.trial is None and not slots.flaw(directory, slot):
-        if here:
-            return Answer(Status.FIXED, f"{_label(name)} runs, from the archive that was signed")
-        return Answer(Status.PENDING_RESTART, f"{_label(name)} is in force; {running_version()} still runs")
-    return _without(name, found.failed.get(slot, ""))
+    sound = found.current == slot and not slots.flaw(directory, slot)
+    if sound and here:
+        return Answer(Status.FIXED, f"{_label(name)} runs, from the archive that was signed")
+    trying = slots.version_of(directory, found.trial or BASE)
+    return _without(name, trying, found.failed.get(slot, ""), in_force=sound)
 
 
-def _without(name: RemediationId, failed: str) -> Answer:
-    """Say how a machine stands whose agent is another one."""
+def _without(name: RemediationId, trying: str, failed: str, *, in_force: bool) -> Answer:
+    """Say how a machine stands whose agent is another one just now; two campaigns never fight about a trial."""
     runs = f"{running_version()} runs"
+    if _goes_back(name, running_version()):
+        return Answer(Status.FIXED, f"{runs}, which is later")
+    if in_force:
+        return Answer(Status.PENDING_RESTART, f"{_label(name)} is in force; {running_version()} still runs")
+    if _goes_back(name, trying):
+        return Answer(Status.PENDING_RESTART, f"agent {trying} is on trial, which is later")
     if failed:
         return Answer(Status.AFFECTED, f"{_label(name)} failed: {failed}; {runs}")
-    if _goes_back(name):
-        return Answer(Status.FIXED, f"{runs}, which is later")
     return Answer(Status.AFFECTED, runs)
 
 
@@ -125,11 +129,11 @@ def _unpack(machine: Machine, name: RemediationId, recipe: UpdateAgent) -> None:
     archive.unpack(place, slot)
 
 
-def _goes_back(name: RemediationId) -> bool:
-    """Say whether this update is older than the agent that runs; equal and unreadable ones are not."""
-    release, _, version = parts_of(name)
-    wanted, own = key_of(release, version), key_of(release, running_version())
-    return wanted is not None and own is not None and wanted < own
+def _goes_back(name: RemediationId, version: str) -> bool:
+    """Say whether this update is older than a version; equal and unreadable ones are not."""
+    release, _, wanted = parts_of(name)
+    mine, other = key_of(release, wanted), key_of(release, version)
+    return mine is not None and other is not None and mine < other
 
 
 def _label(name: RemediationId) -> str:
