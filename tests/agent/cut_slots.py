@@ -23,6 +23,8 @@ from forestall.domain.slot import STARTS, Slots, counted, ordered, proven
 NAME = RemediationId("any/forestall-agent/0.2.0")
 DOINGS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree"}
 Step = Callable[[], object]
+WHOLE: dict[str, set[str]] = {}
+"""What is in each slot, where it is whole."""
 
 
 def cut(directory: Path, step: Step) -> int:
@@ -68,10 +70,14 @@ def _one_works(directory: Path) -> None:
     for each in (name, found.current, found.trial or name):
         if each == slots.BASE or slots.flaw(directory, each):
             raise AssertionError(f"{each}: {slots.flaw(directory, each)}; {found}")
+        there = {path.name for path in slots.place_of(directory, each).iterdir() if path.stat().st_size}
+        if there != WHOLE[each]:
+            raise AssertionError(f"{each} is torn: only {there}")
 
 
 def main(directory: Path, old: str, new: str, length: int) -> None:
     machine = Machine(Path("/"), directory)
+    WHOLE.update({old: {"agent.json", "x"}, new: {"agent.json", "x", "y"}})
     recipe = UpdateAgent(Payload(new, length), platform())
     ends = {
         "order": (lambda: own.install(machine, NAME, recipe), Slots(old, slots.BASE, new, 0)),
