@@ -115,8 +115,9 @@ def _broken(staff: Staff, good: str, timeline: Timeline) -> None:
     test = staff.server.ask("rings", "test", campaign)
     (tester,) = staff.server.ask("rings", "testers", campaign, "--ring", "team")
     seconds = stopwatch() - began
+    ring = test["judgement"]["rule"]["name"]
     timeline.tell(
-        f"the server: first is “{tester['verdict']}” ({tester['rule']}), the ring “{test['rule']}”, "
+        f"the server: first is “{tester['verdict']}” ({tester['rule']}), its ring “{ring}”, "
         f"{seconds:.1f} s after the installation"
     )
     (order,) = [each for each in agent(staff.first, "status")["orders"] if each["campaign"] == campaign]
