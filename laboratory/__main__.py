@@ -14,6 +14,7 @@ from types import FrameType
 from laboratory import (
     break_glass,
     door,
+    finding,
     host,
     installers,
     managed,
@@ -38,6 +39,7 @@ _STORIES = {
     "unmanaged": unmanaged.tell_story,
     "break-glass": break_glass.tell_story,
     "door": door.tell_story,
+    "finding": finding.tell_story,
     "installers": installers.tell_story,
     "probing": probing.tell_story,
     "self-update": self_update.tell_story,
@@ -66,7 +68,10 @@ def _options() -> argparse.Namespace:
     commands.add_parser(
         "break-glass", help="every closed port freed without server and database; refusals, liars"
     )
-    commands.add_parser("door", help="FreeRADIUS asks who may come in; sessions are ended there")
+    commands.add_parser(
+        "door", help="FreeRADIUS asks who may come in and tells who is in; sessions are ended there"
+    )
+    commands.add_parser("finding", help="a real switch's tables are read: who is there, where, and who moved")
     commands.add_parser("probing", help="probes against real services, unpatched, half patched and patched")
     commands.add_parser(
         "installers", help="rpm and dnf, unattended-upgrades silenced and given back, a kernel's setting"

@@ -1,4 +1,4 @@
-"""The door: FreeRADIUS asks Forestall who may come in; Forestall ends sessions there (P8.5, A13).
+"""The door: FreeRADIUS asks Forestall who may come in, and tells who is in; Forestall ends sessions there (P8.5, A13).
 
 FreeRADIUS runs with the configuration that docs/network.md gives; as a RADIUS client it is also the enforcement point.
 """
@@ -31,6 +31,7 @@ from laboratory.timeline import Timeline
 
 _DOCUMENT = Path(__file__).parents[1] / "docs" / "network.md"
 _SECRET = "a-secret-for-the-laboratory"  # noqa: S105 - of a namespace that vanishes
+_VISITOR, _VISITOR_IP = "52:54:00:00:00:13", "10.77.0.77"
 _REMOVED, _CLEAN = "52:54:00:00:00:11", "52:54:00:00:00:12"
 _CONFIGURATION = """
 prefix = /usr
@@ -59,11 +60,17 @@ server door {
     port = 1812
   }
   listen {
+    type = acct
+    ipaddr = ADDRESS
+    port = 1813
+  }
+  listen {
     type = coa
     ipaddr = ADDRESS
     port = 3799
   }
   AUTHORIZE
+  ACCOUNTING
   recv-coa {
     ok
   }
@@ -87,23 +94,27 @@ class Door:
         """Log a machine in by its address (MAC authentication), and read the answer."""
         station = mac.upper().replace(":", "-")
         lines = f'User-Name = "{station}"\nCalling-Station-Id = "{station}"\nUser-Password = "{station}"\n'
-        client = (
-            "radclient",
-            "-x",
-            "-r",
-            "1",
-            "-t",
-            "5",
-            f"{self.site.management.address}:1812",
-            "auth",
-            _SECRET,
+        said = self._sent(1812, "auth", lines)
+        found = re.search(r"Received (Access-\w+)", said)
+        vlan = re.search(r'Tunnel-Private-Group-Id\S* = "(\d+)"', said)
+        return f"{found[1] if found else 'nothing'}{' VLAN ' + vlan[1] if vlan else ''}"
+
+    def tells(self, status: str, port: str, *, session: str = "s1", delay: int = 0) -> bool:
+        """Account for a session of `_VISITOR` at a port of the access point; says whether it was answered."""
+        lines = (
+            f'Acct-Status-Type = {status}\nAcct-Session-Id = "{session}"\nUser-Name = "LAB\\\\ann"\n'
+            f'Calling-Station-Id = "{_VISITOR.upper().replace(":", "-")}"\nFramed-IP-Address = {_VISITOR_IP}\n'
+            f'NAS-IP-Address = {self.site.management.address}\nNAS-Port-Id = "{port}"\nAcct-Delay-Time = {delay}\n'
         )
+        return "Received Accounting-Response" in self._sent(1813, "acct", lines)
+
+    def _sent(self, port: int, kind: str, lines: str) -> str:
+        where = f"{self.site.management.address}:{port}"
+        client = ("radclient", "-x", "-r", "1", "-t", "5", where, kind, _SECRET)
         done = subprocess.run(
             [*self.site.management.enter, *client], input=lines, text=True, capture_output=True, check=False
         )
-        found = re.search(r"Received (Access-\w+)", done.stdout)
-        vlan = re.search(r'Tunnel-Private-Group-Id\S* = "(\d+)"', done.stdout)
-        return f"{found[1] if found else 'nothing'}{' VLAN ' + vlan[1] if vlan else ''}"
+        return done.stdout
 
     def log(self) -> str:
         """Read what FreeRADIUS says it did."""
@@ -124,6 +135,7 @@ def tell_story(directory: Path, timeline: Timeline) -> None:
         expect("a machine nobody accuses comes in", door.asks(_CLEAN), "Access-Accept")
         expect("a removed machine gets the quarantine VLAN", door.asks(_REMOVED), "Access-Accept VLAN 99")
         timeline.tell("a clean machine comes in; a removed one gets the quarantine VLAN")
+        _sessions(door, timeline)
         _release(door, timeline)
         _without_server(door, timeline)
     finally:
@@ -140,12 +152,13 @@ def _build(site: Site) -> Door:
         '[network]\nmode = "enforce"\n[network.admission]\ncredentials = "secret.toml"\nquarantine_vlan = "99"\n'
         f'[[network.points]]\nkind = "radius"\nname = "nas"\naddress = "{address}"\ncredentials = "secret.toml"\n'
     )
-    rest, authorize = re.findall(
-        r"^(?:rest|authorize) \{$.*?^\}$", _DOCUMENT.read_text(), re.MULTILINE | re.DOTALL
+    rest, authorize, accounting = re.findall(
+        r"^(?:rest|authorize|accounting) \{$.*?^\}$", _DOCUMENT.read_text(), re.MULTILINE | re.DOTALL
     )
     rest = rest.replace("http://10.0.0.10:8470/", f"http://{address}:8080/")
     text = _CONFIGURATION.replace("REST", rest.replace("the secret of radius-password.toml", _SECRET))
-    text = text.replace("AUTHORIZE", authorize).replace("ADDRESS", address).replace("SECRET", _SECRET)
+    text = text.replace("AUTHORIZE", authorize).replace("ACCOUNTING", accounting)
+    text = text.replace("ADDRESS", address).replace("SECRET", _SECRET)
     place.mkdir()
     (place / "radiusd.conf").write_text(text.replace("PLACE", str(place)))
     door = Door(site, start_server(site), place)
@@ -175,6 +188,41 @@ def _remember(server: Server) -> None:
         campaigns.save(con, campaign)
         records.enlist(con, CAMPAIGN, {removed: Status.AFFECTED}, now)
         records.revise(con, CAMPAIGN, {removed: off})
+
+
+def _sessions(door: Door, timeline: Timeline) -> None:
+    """Let somebody come in, move to another port, and repeat himself: he is one machine, and where he was seen last."""
+    began = utc_now()
+    expect("a start is answered", door.tells("Start", "ap-1"), True)
+    (kept,) = [each for each in door.server.ask("find", "status")["seen_by"] if each["source"] == "login"]
+    expect("it was kept before it was answered", kept["ways"], 1)
+    until("a machine has been made of it", lambda: _places(door) == [("nas ap-1", "")], 60)
+    seconds = (utc_now() - began).total_seconds()
+    timeline.figures["login_to_machine_s"] = seconds
+    timeline.tell(
+        f"accounting by rlm_rest: a session of nobody known is a machine with its port, after {seconds:.1f} s"
+    )
+    (found,) = [each for each in door.server.ask("find", "ls") if _VISITOR in each["hardware"]]
+    expect("who it is", (found["user"], found["addresses"], found["managed"]), ("ann", [_VISITOR_IP], False))
+    expect("an interim update is answered", door.tells("Interim-Update", "ap-2"), True)
+    expect("a start that was lost for an hour is answered", door.tells("Start", "ap-1", delay=3_600), True)
+    expect("a repeated stop is answered", [door.tells("Stop", "ap-2") for _ in range(2)], [True, True])
+    # The turns of the server make machines of what is new; an import, if only of nobody, does so at once.
+    nobody = door.site.directory / "nobody.csv"
+    nobody.write_text("hardware,address\n")
+    door.server.ask("find", "import", str(nobody), "--as", "csv")
+    expect("where it is", _places(door), [("nas ap-2", "nas ap-1")])
+    machines = [each for each in door.server.ask("find", "ls") if _VISITOR in each["hardware"]]
+    expect("it is one machine", len(machines), 1)
+    timeline.tell(
+        "update at another port, a late start, two stops: one machine, at its last port, with the one before"
+    )
+
+
+def _places(door: Door) -> list[tuple[str, str]]:
+    if _VISITOR not in json.dumps(door.server.ask("devices")):
+        return []
+    return [(each["port"], each["before"]) for each in door.server.ask("find", "where", _VISITOR)]
 
 
 def _release(door: Door, timeline: Timeline) -> None:

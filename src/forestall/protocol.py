@@ -109,6 +109,15 @@ class OrderState(msgspec.Struct, forbid_unknown_fields=True):
     """What its person says that it broke, in their own words (P4.2)."""
 
 
+class Interface(msgspec.Struct, forbid_unknown_fields=True):
+    """What a machine speaks through; a claim, held against the connection and what the network says."""
+
+    address: Word
+    """The IP address at its end of the connection."""
+    hardware: Word = ""
+    """Its MAC address; empty where there is none, in a tunnel for example."""
+
+
 class CheckIn(msgspec.Struct, forbid_unknown_fields=True):
     """About 500 bytes every four hours and on change (P5.3)."""
 
@@ -119,6 +128,8 @@ class CheckIn(msgspec.Struct, forbid_unknown_fields=True):
     states: Annotated[list[OrderState], msgspec.Meta(max_length=MAX_ORDERS)]
     volunteers: bool | None = None
     """Its person has joined or left those who test first (P4.1); None where they never said."""
+    interface: Interface | None = None
+    """None where the agent cannot tell."""
 
 
 class OrderMessage(msgspec.Struct, forbid_unknown_fields=True):

@@ -95,3 +95,44 @@ def test_other_scanners_files_are_read(tmp_path: Path):
     assert "nuclei: line 1: not usable" in refused_with(
         "probe", "read", tmp_path / "nuclei", "--as", "nuclei"
     )
+
+
+SOURCE = """
+[[network.sources]]
+name = "core"
+address = "127.0.0.1"
+credentials = "readers.toml"
+site = "osaka"
+
+[[network.points]]
+kind = "snmp"
+name = "sw"
+address = "127.0.0.2"
+credentials = "switches.toml"
+reader = "readers.toml"
+sites = ["tokyo", "osaka"]
+"""
+
+
+def test_the_sources_that_are_read_and_where_a_machine_is(tmp_path: Path):
+    """P6.2: whoever looks is told what was never read; and a machine's port, by its address."""
+    (tmp_path / "forestall.toml").write_text(SOURCE)
+    for name in ("readers", "switches"):
+        (tmp_path / f"{name}.toml").touch(mode=0o600)
+        (tmp_path / f"{name}.toml").write_text(f'community = "{name}"\n')
+    here = ("--data", tmp_path)
+    table = tmp_path / "table.csv"
+    for port in ("1", "2"):
+        table.write_text(f"switch,port,mac,vlan\ncore,{port},02:00:00:00:00:01,x10\n")
+        told("find", "import", table, "--as", "forwarding", *here)
+    found = told("find", "status", *here)
+    assert [(each["name"], each["site"], each["good_at"]) for each in found["sources"]] == [
+        ("sw", "tokyo", None),
+        ("core", "osaka", None),
+    ]
+    assert [(each["source"], each["ways"]) for each in found["seen_by"]] == [("forwarding", 1)]
+    (at,) = told("find", "where", "0200.0000.0001", *here)
+    assert (at["port"], at["before"], at["source"]) == ("core 2", "core 1", "forwarding")
+    assert "core" in run("find", "status", *here).stdout
+    assert "core 2" in run("find", "where", at["device"], *here).stdout
+    assert "There is no machine" in refused_with("find", "where", "10.9.9.9", *here)

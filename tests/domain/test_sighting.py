@@ -88,8 +88,23 @@ def shape(hardware=(), addresses=(), managed=False):
         ),
         pytest.param(
             [seen(ip=IP, certificate=LAPTOP, by=Source.CHECK_IN), seen(MAC, IP, ago=1)],
+            {shape([], [IP], managed=True), shape([MAC])},
+            id="an agent that came from the address that a machine held is not therefore that machine",
+        ),
+        pytest.param(
+            [seen(MAC, IP, certificate=LAPTOP, by=Source.CHECK_IN, ago=1), seen(MAC, by=Source.FORWARDING)],
             {shape([MAC], [IP], managed=True)},
-            id="an agent came from the address that a machine held",
+            id="an agent whose hardware was borne out is that machine",
+        ),
+        pytest.param(
+            [seen(ip=IP, certificate=LAPTOP, by=Source.CHECK_IN, ago=1), seen(ip=IP, by=Source.SWEEP)],
+            {shape([], [IP], managed=True)},
+            id="a knock answered at an agent's own address, where nobody tells hardware, is the agent's",
+        ),
+        pytest.param(
+            [seen(ip=IP, certificate=LAPTOP, by=Source.LOGIN), seen(MAC, IP, ago=1)],
+            {shape([MAC], [IP], managed=True)},
+            id="whoever logged in by certificate at the address that a machine held is that machine",
         ),
         pytest.param(
             [
@@ -138,6 +153,29 @@ def test_a_machine_keeps_its_id_and_what_was_known_apart_is_joined_and_logged():
     late = merge([*sightings, seen(MAC, certificate=LAPTOP, by=Source.LOGIN)], known, [LAPTOP])
     assert [(each.kept, each.absorbed) for each in late.log] == [(LAPTOP, machine.id)]
     assert "address:main:10.0.0.1" in late.log[0].because
+
+
+@pytest.mark.parametrize(
+    ("sightings", "port"),
+    [
+        pytest.param([seen(MAC, port="sw 1", by=Source.FORWARDING)], "sw 1", id="a switch knows the port"),
+        pytest.param([seen(MAC, IP, port="eth0")], "", id="a router's interface is nobody's place"),
+        pytest.param(
+            [seen(MAC, port="sw 1", by=Source.FORWARDING, ago=2), seen(MAC, port="ap 7", by=Source.LOGIN)],
+            "ap 7",
+            id="it changed from the cable to the air: the newest word counts",
+        ),
+        pytest.param(
+            [seen(MAC, port="room 12", by=Source.BOOKS), seen(MAC, port="sw 1", by=Source.FORWARDING, ago=9)],
+            "sw 1",
+            id="the company's list only where nobody saw it",
+        ),
+        pytest.param([seen(MAC, port="room 12", by=Source.BOOKS)], "room 12", id="the list alone"),
+    ],
+)
+def test_a_machine_is_where_it_was_seen_last(sightings: list[Sighting], port: str):
+    (machine,) = merge(sightings, {}).machines
+    assert machine.port == port
 
 
 def test_the_newest_word_of_each_kind_is_shown():

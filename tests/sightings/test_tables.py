@@ -115,7 +115,7 @@ ACCOUNTING = (
         pytest.param(
             "forwarding",
             f"Switch,Port,MAC,vlan\nsw1,Gi1/0/7,{MAC.replace(':', '')},10\n",
-            Sighting(Source.FORWARDING, SITE, NOW, MAC, port="sw1 Gi1/0/7"),
+            Sighting(Source.FORWARDING, SITE, NOW, MAC, port="sw1 Gi1/0/7", vlan=10),
             id="a switch's table",
         ),
         pytest.param(

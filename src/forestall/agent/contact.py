@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 from datetime import datetime, timedelta
+from functools import cached_property
 from http import HTTPStatus
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import msgspec
 from forestall import protocol
 from forestall.agent import client, identity, orders, schedule
 from forestall.agent.client import NoAnswer
+from forestall.agent.interface import interface_towards
 from forestall.agent.memory import Memory
 from forestall.agent.orders import Reader
 from forestall.agent.sight import report_of
@@ -38,6 +40,11 @@ class Contact:
         self._trust = memory.trust
         self._silent_at: datetime | None = None
         """When the server was last asked in vain."""
+
+    @cached_property
+    def _interface(self) -> protocol.Interface | None:
+        """What this pass speaks through; asked for once, because the name of a server that is away takes long."""
+        return interface_towards(self._line.server.host, self._line.server.port)
 
     @property
     def unanswered(self) -> bool:
@@ -174,10 +181,12 @@ class Contact:
             inventory_sha256=self._memory.sight.sha256,
             states=self._states(),
             volunteers=self._memory.state.person.volunteers,
+            interface=self._interface,
         )
 
     def _digest(self) -> str:
-        said = (self._memory.sight.sha256, self._states(), self._memory.state.person.volunteers)
+        volunteers = self._memory.state.person.volunteers
+        said = (self._memory.sight.sha256, self._states(), volunteers, self._interface)
         return hashlib.sha256(msgspec.json.encode(said)).hexdigest()
 
     def _states(self) -> list[protocol.OrderState]:

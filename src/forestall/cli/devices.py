@@ -88,6 +88,8 @@ def why(
         print_line(f"{answer.name} ({answer.device}) in {answer.campaign}: {answer.status}")
         for line in answer.evidence:
             print_line(f"  seen   {line}")
+        for line in answer.where:
+            print_line(f"  at     {line}")
         for row in answer.rules:
             mark = "=>" if row.applies else "  "
             print_line(f"  {mark} {row.paragraph:5} {row.name:18} {row.missed or row.meaning}")

@@ -104,6 +104,58 @@ def list_machines(data: Directory = None, json: Json = False) -> None:
 
 
 @app.command()
+def where(
+    machine: Annotated[str, typer.Argument(help="A machine's id, name or address.")],
+    data: Directory = None,
+    json: Json = False,
+) -> None:
+    """Say at which port a machine is, by what, since when, and where it was before."""
+    from forestall.server.finding import whereabouts
+    from forestall.server.wiring import opened
+
+    with opened(data) as installation:
+        found = whereabouts(installation.database, machine)
+    if json:
+        print_json(found)
+        return
+    print_table(
+        ["machine", "port", "VLAN", "by", "since (UTC)", "last seen (UTC)", "before"],
+        ([a.device, a.port, a.vlan or "", a.source, a.since, a.seen_at, a.before] for a in found),
+        empty="No switch and no RADIUS server has shown it at a port of its own in the last month.",
+    )
+
+
+@app.command()
+def status(data: Directory = None, json: Json = False) -> None:
+    """Say for each switch and router when its tables were read, what came of it, and when it is read next."""
+    from forestall.clock import utc_now
+    from forestall.server.reading import standing_of
+    from forestall.server.wiring import opened
+
+    with opened(data) as installation:
+        found = standing_of(installation, utc_now())
+    if json:
+        print_json(found)
+        return
+    print_table(
+        ["source", "site", "last read (UTC)", "forwarding", "neighbours", "seconds", "next (UTC)", "trouble"],
+        (
+            [
+                s.name, s.site, s.good_at or "never", s.forwarding, s.neighbours, round(s.seconds, 1),
+                s.next_at or "now", s.trouble,
+            ]
+            for s in found.sources
+        ),
+        empty="No tables are read: docs/network.md says how to name switches and routers.",
+    )  # fmt: skip
+    print_table(
+        ["seen by", "ways", "newest (UTC)"],
+        ([each.source, each.ways, each.newest_at] for each in found.seen_by),
+        empty="Nobody was seen yet.",
+    )
+
+
+@app.command()
 def estimate(data: Directory = None, json: Json = False) -> None:
     """Estimate how many machines nobody sees, from every two sources that do not know of each other."""
     from forestall.server.finding import estimate as estimated

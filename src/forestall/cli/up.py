@@ -104,6 +104,7 @@ def up(
             stack.callback(watch.stop, wait=False)  # nothing of a download under way is kept
             watch.start()
             _start_probing(stack, installation, every)
+            _start_reading(stack, installation)
         url = stack.enter_context(_web(installation, place, pages, bind))
         address = stack.enter_context(_listening_to_agents(installation, place, agents))
         _open_room(installation, stack, decides.wake)
@@ -215,8 +216,10 @@ def _stay(installation: "Installation") -> None:
 
 def _doors(installation: "Installation") -> "list[Route]":
     """Answer RADIUS servers where the settings name their password; else nobody is answered."""
+    from forestall.server.credentials import secret_of
     from forestall.server.doorkeeper import Doorkeeper
-    from forestall.server.network_file import secret_of
+    from forestall.server.sessions import clients_of
+    from forestall.web.accounting_api import Desk, accounting_routes
     from forestall.web.admission_api import Door, admission_routes
 
     settings, table = installation.settings, installation.settings.network.admission
@@ -224,7 +227,11 @@ def _doors(installation: "Installation") -> "list[Route]":
         return []
     keeper = Doorkeeper(installation.database, installation.policy, installation.enforcement)
     password = secret_of(settings.directory, table.credentials)
-    return admission_routes(Door(keeper, table, password, installation.enforcement.simulate))
+    desk = Desk(installation.database, clients_of(settings.network), password)
+    return [
+        *admission_routes(Door(keeper, table, password, installation.enforcement.simulate)),
+        *accounting_routes(desk),
+    ]
 
 
 def _start_probing(stack: ExitStack, installation: "Installation", every: float) -> None:
@@ -248,6 +255,17 @@ def _start_probing(stack: ExitStack, installation: "Installation", every: float)
 
     _beating(stack, Beat("sweeper", sweeper.turn, LOOK_EVERY_SECONDS))
     _beating(stack, Beat("probes", look, every))
+
+
+def _start_reading(stack: ExitStack, installation: "Installation") -> None:
+    """Read switches' and routers' tables, and take in who logs in, where the settings name either."""
+    from forestall.server.beat import Beat
+    from forestall.server.reading import LOOK_EVERY_SECONDS, reader_of
+
+    reader = reader_of(installation)
+    if reader is not None:
+        stack.callback(reader.close)
+        _beating(stack, Beat("tables", reader.turn, LOOK_EVERY_SECONDS))
 
 
 def _beating(stack: ExitStack, beat: "Beat") -> "Beat":

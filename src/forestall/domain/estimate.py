@@ -15,8 +15,15 @@ from forestall.domain.sighting import Source
 _KIN = (
     frozenset({Source.NEIGHBOUR, Source.FORWARDING, Source.SWEEP}),
     frozenset({Source.LEASE, Source.NEIGHBOUR}),
+    # Both know only what is at switches that somebody has connected, and miss the same forgotten one.
+    frozenset({Source.FORWARDING, Source.LOGIN}),
+    # A word is matched with hardware only by what names the holder of an address: these never do, so that one machine
+    # counts as two.
+    frozenset({Source.CHECK_IN, Source.FORWARDING}),
+    # What the company bought stands in its list and gets an agent.
+    frozenset({Source.CHECK_IN, Source.BOOKS}),
 )
-"""Sources that see because of the same traffic: together they estimate nothing."""
+"""Sources that see because of the same traffic, or cannot be matched: together they estimate nothing."""
 
 _QUANTILE = 1.96
 """Of the normal distribution, for 95 %."""

@@ -51,6 +51,8 @@ class EventKind(StrEnum):
     REPLAYED = "replayed"
     JOINED = "joined"
     """Two machines that were known apart are one."""
+    MOVED = "moved"
+    """A removed machine was seen at another port."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ class Policy:
     mail_every: timedelta = _number(1 * DAY, "P6.1", "one mail a person, whatever the number of machines; final warnings do not wait")
     mail_given_up_after: timedelta = _number(4 * HOUR, "A14", "a final warning that no mail server takes this long: then a person looks")
     sweep_every: timedelta = _number(8 * HOUR, "P6.2", "each unmanaged machine is probed")
+    tables_every: timedelta = _number(15 * MINUTE, "P6.2", "the tables of each switch and router are read: who is here?")
     removal_after_warning: timedelta = _number(15 * MINUTE, "P6.4", "from the final warning to verdict and removal")
     recheck_after: timedelta = _number(10 * MINUTE, "P6.4", "from the final warning to the re-check")
     look_again_after: timedelta = _number(2 * MINUTE, "P6.4", "a check that got no answer is asked again")

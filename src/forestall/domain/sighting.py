@@ -52,6 +52,18 @@ class Sighting(NamedTuple):
     """Switch and port."""
     certificate: str = ""
     """Whom a certificate that was verified names: the only word on who is managed."""
+    vlan: int = 0
+    """The VLAN it was seen in; 0 where the source does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a machine is attached, by the newest word of one source."""
+
+    source: Source
+    port: str
+    vlan: int
+    seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +75,9 @@ class Machine:
     name: str
     user: str
     port: str
+    """The newest of its places; else what the company's own list says."""
+    places: tuple[Place, ...]
+    """By switches and RADIUS servers: a port that leads to many machines is nobody's place."""
     hardware: tuple[str, ...]
     addresses: tuple[str, ...]
     """IP addresses of which it is the last holder."""
@@ -98,9 +113,12 @@ class Merged(NamedTuple):
     taken: dict[Sighting, DeviceId]
 
 
+ATTACHES = (Source.FORWARDING, Source.LOGIN)
+"""What knows at which port somebody is."""
 ADDRESS_HELD_FOR = timedelta(days=1)
 """Whoever was last seen with an IP address within this time is taken for its holder."""
 
+_HARDWARE, _CERTIFICATE = "hardware:", "certificate:"
 _SHARED = ("00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "00:00:5e:00:01:", "00:00:5e:00:02:", "00:00:0c:07:ac:")
 """Hardware addresses that are nobody's alone: none, everybody, routers that stand in for each other."""
 
@@ -141,33 +159,54 @@ class _Groups:
 
     def __init__(self, ordered: Sequence[Sighting]) -> None:
         self._holders = defaultdict[tuple[str, str], list[tuple[datetime, str]]](list)
-        """Which hardware addresses an IP address was seen with, and when."""
+        """By which mark an IP address was held, and when."""
         for each in ordered:
-            if each.address and _own_hardware(each):
-                self._holders[each.site, each.address].append((each.seen_at, each.hardware))
+            if each.address and (mark := _mark(each)):
+                self._holders[each.site, each.address].append((each.seen_at, mark))
         owners = defaultdict[str, set[str]](set)
         for each in ordered:
-            if each.certificate and (hardware := _own_hardware(each) or self._holder(each)):
-                owners[hardware].add(each.certificate)
+            if each.certificate and (mark := self._vouched(each)):
+                owners[mark].add(each.certificate)
         # The address of a docking station, or of a router with many behind it, is nobody's.
-        self._owner = {hardware: next(iter(names)) for hardware, names in owners.items() if len(names) == 1}
+        self._owner = {mark: next(iter(names)) for mark, names in owners.items() if len(names) == 1}
 
     def of(self, sighting: Sighting) -> str:
         """Name the machine a sighting is of; one by IP address alone is of who held it at that time."""
         if sighting.certificate:
-            return f"certificate:{sighting.certificate}"
-        hardware = _own_hardware(sighting) or self._holder(sighting)
-        if hardware in self._owner:
-            return f"certificate:{self._owner[hardware]}"
-        return f"hardware:{hardware}" if hardware else _key(sighting)
+            return _CERTIFICATE + sighting.certificate
+        mark = _mark(sighting) or self._holder(sighting)
+        if mark in self._owner:
+            return _CERTIFICATE + self._owner[mark]
+        return mark or _key(sighting)
 
-    def _holder(self, sighting: Sighting) -> str:
-        """Find the hardware address that held an IP address last before a sighting, or next after it."""
+    def _vouched(self, sighting: Sighting) -> str:
+        """Find whose hardware address a certificate vouches for.
+
+        An agent's word vouches for what it names and was borne out (`domain.claim`), and for nothing more: it may have
+        come through a machine that stands in for others.
+        """
+        if _own_hardware(sighting):
+            return _HARDWARE + sighting.hardware
+        return "" if sighting.source is Source.CHECK_IN else self._holder(sighting, _HARDWARE)
+
+    def _holder(self, sighting: Sighting, kind: str = "") -> str:
+        """Find by which mark, of all or of one kind, an IP address was held last before a sighting, or next after."""
         held = self._holders.get((sighting.site, sighting.address), []) if sighting.address else []
-        near = [each for each in held if abs(each[0] - sighting.seen_at) <= ADDRESS_HELD_FOR]
+        near = [
+            each
+            for each in held
+            if abs(each[0] - sighting.seen_at) <= ADDRESS_HELD_FOR and each[1].startswith(kind)
+        ]
         before = [each for each in near if each[0] <= sighting.seen_at]
         found = max(before) if before else min(near, default=None)
         return found[1] if found else ""
+
+
+def _mark(sighting: Sighting) -> str:
+    """Name by what somebody holds an IP address: a hardware address, or an agent's word alone."""
+    if _own_hardware(sighting):
+        return _HARDWARE + sighting.hardware
+    return _CERTIFICATE + sighting.certificate if sighting.source is Source.CHECK_IN else ""
 
 
 def _own_hardware(sighting: Sighting) -> str:
@@ -199,9 +238,9 @@ def _new_id(root: str, given: frozenset[DeviceId]) -> DeviceId:
 def _key(sighting: Sighting) -> str:
     """Name what a sighting is known by: its certificate, its hardware address, or its IP address alone."""
     if sighting.certificate:
-        return f"certificate:{sighting.certificate}"
+        return _CERTIFICATE + sighting.certificate
     hardware = _own_hardware(sighting)
-    return f"hardware:{hardware}" if hardware else f"address:{sighting.site}:{sighting.address}"
+    return _HARDWARE + hardware if hardware else f"address:{sighting.site}:{sighting.address}"
 
 
 def _held(members: Mapping[str, Sequence[Sighting]]) -> dict[str, set[str]]:
@@ -219,12 +258,15 @@ def _held(members: Mapping[str, Sequence[Sighting]]) -> dict[str, set[str]]:
 
 
 def _machine(name: DeviceId, seen: Sequence[Sighting], held: tuple[str, ...], *, managed: bool) -> Machine:
+    places = _places(seen)
     return Machine(
         id=name,
         site=seen[-1].site,
         name=_last(each.name for each in seen),
         user=_last(each.user for each in seen),
-        port=_last(each.port for each in seen),
+        port=next((place.port for place in reversed(places)), "")
+        or _last(each.port for each in seen if each.source is Source.BOOKS),
+        places=places,
         hardware=tuple(sorted({hardware for each in seen if (hardware := _own_hardware(each))})),
         addresses=held,
         sources=tuple(sorted({each.source for each in seen})),
@@ -232,6 +274,16 @@ def _machine(name: DeviceId, seen: Sequence[Sighting], held: tuple[str, ...], *,
         last_seen_at=seen[-1].seen_at,
         managed=managed,
     )
+
+
+def _places(seen: Sequence[Sighting]) -> tuple[Place, ...]:
+    """Find the newest place that each source which knows ports has named, the newest last."""
+    newest = {
+        each.source: Place(each.source, each.port, each.vlan, each.seen_at)
+        for each in seen
+        if each.port and each.source in ATTACHES
+    }
+    return tuple(sorted(newest.values(), key=lambda place: (place.seen_at, place.source)))
 
 
 def _last(texts: Iterable[str]) -> str:

@@ -196,7 +196,7 @@ class SwitchSight:
         """Answer for each port that shows the machine; ports towards other switches only where nothing else does."""
         indexes = {index for mac in macs for index in self.view.seen.get(mac, ())} - held
         found = [self.view.ports[index] for index in sorted(indexes) if index in self.view.ports]
-        behind = {port.index: reason for port in found if (reason := self._leads_on(port)) is not None}
+        behind = {port.index: reason for port in found if (reason := self.leads_on(port)) is not None}
         at = [port for port in found if port.index not in behind]
         room = self.rules.closed_at_most - sum(marked.closed for marked in self.marks())
         for number, port in enumerate(at):
@@ -206,7 +206,7 @@ class SwitchSight:
             port = min(found, key=lambda each: _NEAREST.index(behind[each.index]))
             yield self._refuse(behind[port.index], f"seen only at {port.name}, which leads to other machines")
 
-    def _leads_on(self, port: SwitchPort) -> Reason | None:
+    def leads_on(self, port: SwitchPort) -> Reason | None:
         """Say why a port leads to other switches, to the rest of the network, or to ourselves."""
         if port.name in self.rules.uplinks or port.index == self.view.root:
             return Reason.UPLINK

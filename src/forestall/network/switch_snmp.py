@@ -18,13 +18,13 @@ _TYPE = "1.3.6.1.2.1.2.2.1.3"
 _PHYSICAL = "1.3.6.1.2.1.2.2.1.6"
 _BASE_PORT = "1.3.6.1.2.1.17.1.4.1.2"
 _BRIDGE_TABLE = "1.3.6.1.2.1.17.4.3.1.2"
-_VLAN_TABLE = "1.3.6.1.2.1.17.7.1.2.2.1.2"
+VLAN_TABLE = "1.3.6.1.2.1.17.7.1.2.2.1.2"
 _CURRENT_EGRESS = "1.3.6.1.2.1.17.7.1.4.2.1.4"
 _CURRENT_UNTAGGED = "1.3.6.1.2.1.17.7.1.4.2.1.5"
 _NEIGHBOURS = "1.0.8802.1.1.2.1.4.1.1.12"
-_ARP = "1.3.6.1.2.1.4.22.1.2"
-_DEFAULT_ROUTE = "1.3.6.1.2.1.4.21.1.7.0.0.0.0"
-_ROOT_PORT = "1.3.6.1.2.1.17.2.7.0"
+ARP = "1.3.6.1.2.1.4.22.1.2"
+DEFAULT_ROUTE = "1.3.6.1.2.1.4.21.1.7.0.0.0.0"
+ROOT_PORT = "1.3.6.1.2.1.17.2.7.0"
 
 _MARKS = (
     _NAME,
@@ -36,9 +36,11 @@ _MARKS = (
     switch.VLAN_UNTAGGED,
 )
 _ALL = (
-    *_MARKS, _DESCRIPTION, _TYPE, _PHYSICAL, _BRIDGE_TABLE, _VLAN_TABLE, _CURRENT_EGRESS, _CURRENT_UNTAGGED,
-    _NEIGHBOURS, _ARP,
+    *_MARKS, _DESCRIPTION, _TYPE, _PHYSICAL, _BRIDGE_TABLE, VLAN_TABLE, _CURRENT_EGRESS, _CURRENT_UNTAGGED,
+    _NEIGHBOURS, ARP,
 )  # fmt: skip
+VIEWED = tuple(name for name in _ALL if name != switch.IF_ALIAS)
+"""What it takes to say who is where: all but people's words about their ports."""
 _SETTLE_SECONDS = 3.0
 """A switch may take a moment until it reads as it was told."""
 Table = Mapping[tuple[int, ...], Value]
@@ -69,7 +71,7 @@ class SnmpSwitch:
             session = await self._session()
             names = _MARKS if marks_only else _ALL
             tables = dict(zip(names, await asyncio.gather(*map(session.walk, names)), strict=True))
-            root, gateway = await session.get(_ROOT_PORT, _DEFAULT_ROUTE)
+            root, gateway = await session.get(ROOT_PORT, DEFAULT_ROUTE)
         except NoAnswer as silence:
             return Refusal(Reason.UNREACHABLE, self.name, str(silence))
         return SwitchSight(view_of(tables, root, gateway), self.rules)
@@ -132,15 +134,13 @@ def view_of(tables: Mapping[str, Table], root: Value | None, gateway: Value | No
     by_base = {port.base: index for index, port in ports.items() if port.base is not None}
     seen: defaultdict[str, set[int]] = defaultdict(set)
     entries: defaultdict[str, list[str]] = defaultdict(list)
-    for name in (_VLAN_TABLE, _BRIDGE_TABLE):
+    for name in (VLAN_TABLE, _BRIDGE_TABLE):
         for index, number in table(name).items():
             mac = mac_of_bytes(index[-6:]) if all(octet < 256 for octet in index[-6:]) else ""
             if mac and number in by_base:
                 seen[mac].add(by_base[int(number)])
                 entries[mac].append(".".join(map(str, (name, *index))))
-    arp = {
-        ".".join(map(str, index[-4:])): mac for index, value in table(_ARP).items() if (mac := _mac(value))
-    }
+    arp = {".".join(map(str, index[-4:])): mac for index, value in table(ARP).items() if (mac := _mac(value))}
     hop = ".".join(map(str, gateway)) if isinstance(gateway, bytes) else ""
     return SwitchView(
         ports=ports,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from forestall import protocol
+from forestall.domain.address import canonical_mac, read_address
 from forestall.domain.brakes import force_at
 from forestall.domain.campaign import Campaign
 from forestall.domain.device import DeviceId
@@ -29,6 +30,8 @@ class Caller(NamedTuple):
 
     certificate: Certificate
     message: protocol.CheckIn
+    address: str = ""
+    """From where its connection came."""
 
 
 Reply = protocol.CheckInAnswer | Recognition | None
@@ -49,7 +52,8 @@ def hear(
     speakers = [Speaker(caller.certificate, _count(caller.message)) for caller in first.values()]
     verdicts = dict(zip(first, recognise(con, speakers, now), strict=True))
     messages = {device: first[device].message for device, verdict in verdicts.items() if verdict in HEARD}
-    answers = answer(con, messages, now, policy, published)
+    sources = {device: first[device].address for device in messages}
+    answers = answer(con, messages, now, policy, published, sources)
     void(con, sorted(d for d, verdict in verdicts.items() if verdict is Recognition.CLONED), Void.CLONED, now)
     replies: dict[DeviceId, Reply] = {**verdicts, **answers}
     return [
@@ -68,15 +72,19 @@ def answer(
     now: datetime,
     policy: Policy,
     published: int,
+    sources: Mapping[DeviceId, str] | None = None,
 ) -> dict[DeviceId, protocol.CheckInAnswer]:
-    """Take in what machines say, and tell each the names of its orders; `published` is the newest timestamp's version.
+    """Take in what machines say, and tell each the names of its orders.
 
-    Rows are locked machines first, then records, then the ledger, as everywhere.
+    `published` is the newest timestamp's version, `sources` from which address each connection came. Rows are locked
+    machines first, then records, then the ledger, as everywhere.
     """
     if not messages:
         return {}
     machines = sorted(messages)
-    devices.heard(con, [_contact(device, messages[device], now) for device in machines])
+    came_from = sources or {}
+    contacts = [_contact(device, messages[device], came_from.get(device, ""), now) for device in machines]
+    devices.heard(con, contacts)
     said = _states(con, messages)
     evidence.take_all(con, _observations(said, now), now)
     tried(con, messages, said, now)
@@ -106,8 +114,18 @@ def answer(
     }
 
 
-def _contact(device: DeviceId, message: protocol.CheckIn, now: datetime) -> Contact:
-    return Contact(device, now, message.agent_version, message.boot_id, message.sequence)
+def _contact(device: DeviceId, message: protocol.CheckIn, source: str, now: datetime) -> Contact:
+    """Note a word, with the address its connection came from where the machine says that it is its own."""
+    claim = message.interface or protocol.Interface("")
+    came_from = read_address(source)
+    # One that is at the other end of the connection only is another's: the machine speaks through somebody.
+    own = came_from is not None and came_from == read_address(claim.address)
+    if came_from is None or not own or came_from.is_loopback or came_from.is_link_local:
+        return Contact(device, now, message.agent_version, message.boot_id, message.sequence)
+    return Contact(
+        device, now, message.agent_version, message.boot_id, message.sequence,
+        str(came_from), canonical_mac(claim.hardware),
+    )  # fmt: skip
 
 
 def _force_at(

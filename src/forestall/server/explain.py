@@ -1,6 +1,6 @@
 """Why a machine stands as it does: the rules in order, what was seen, what was done, with times."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from forestall.domain.action import Action
@@ -15,7 +15,8 @@ from forestall.domain.plan import RULES
 from forestall.domain.policy import Policy
 from forestall.domain.record import Record
 from forestall.domain.rule import Rule
-from forestall.store import campaigns, devices, ledger, records
+from forestall.store import attachments, campaigns, devices, ledger, records
+from forestall.store.attachments import Attachment
 from forestall.store.database import Connection, Database
 
 
@@ -54,6 +55,8 @@ class Answer:
     evidence: tuple[str, ...]
     rules: tuple[RuleAnswer, ...]
     story: tuple[StoryLine, ...]
+    where: tuple[str, ...] = ()
+    """At which ports it was seen, the newest word first."""
 
 
 def explain(database: Database, machine: str, now: datetime, policy: Policy) -> list[Answer]:
@@ -80,8 +83,9 @@ def _answers(
 ) -> list[Answer]:
     moment = moment_of(campaign, now, policy)
     entries = ledger.about(con, campaign=campaign.id, subject=device.id)
+    where = tuple(map(_place, attachments.of(con, device.id)))
     return [
-        _answer(device, record, campaign.id, case_of(record, moment), entries)
+        replace(_answer(device, record, campaign.id, case_of(record, moment), entries), where=where)
         for record in records.some(con, campaign.id, [device.id])
     ]
 
@@ -109,6 +113,13 @@ def _answer(device: Device, record: Record, campaign: CampaignId, case: Case, en
             for entry in entries
         ),
     )
+
+
+def _place(at: Attachment) -> str:
+    vlan = f" in VLAN {at.vlan}" if at.vlan else ""
+    before = f", before that at {at.before}" if at.before else ""
+    since, until = (f"{instant:%Y-%m-%d %H:%M}" for instant in (at.since, at.seen_at))
+    return f"{at.port}{vlan}, by {at.source}, from {since} to {until} UTC{before}"
 
 
 def _missed(rule: Rule[Action | None], case: Case) -> str:

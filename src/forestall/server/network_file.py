@@ -4,8 +4,6 @@ Secrets are in files of their own. One that others can read is refused, and so i
 """
 
 import os
-import re
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -13,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from forestall.domain import address
+from forestall.domain.device import SiteId
 from forestall.domain.errors import InputError
 from forestall.network import radius_coa, snmp
 from forestall.network.hook import HookPoint
@@ -21,8 +20,11 @@ from forestall.network.point import Point
 from forestall.network.radius_coa import RadiusPoint, RadiusRules, Way
 from forestall.network.switch import SwitchRules
 from forestall.network.switch_snmp import SnmpSwitch
-from forestall.server.toml_file import read_toml
+from forestall.network.tables import TableSource
+from forestall.server.credentials import login_of, secret_of
 
+MAIN = "main"
+"""The site of whatever is not said to be elsewhere, as for `forestall find import`."""
 Vlan = Annotated[int, msgspec.Meta(ge=1, le=4094)]
 PortNumber = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[\w.:-]{1,60}$")]
@@ -44,6 +46,20 @@ class SnmpTable(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", ta
     other_addresses: Annotated[int, msgspec.Meta(ge=0, le=8)] = 0
     closed_at_most: Count = 5
     longest_mark: Annotated[int, msgspec.Meta(ge=32, le=255)] = 64
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=30)] = 2.0
+    reader: str = ""
+    """A login that may only read; with it the switch's tables also find machines."""
+
+
+class SourceTable(msgspec.Struct, forbid_unknown_fields=True):
+    """A switch or router that is only read: who is there?"""
+
+    name: Name
+    address: str
+    credentials: str
+    site: str = MAIN
+    port: PortNumber = snmp.PORT
+    uplinks: list[str] = []
     seconds: Annotated[float, msgspec.Meta(gt=0, le=30)] = 2.0
 
 
@@ -97,6 +113,8 @@ class AdmissionTable(msgspec.Struct, forbid_unknown_fields=True):
     """Of machines that may not; empty: they are rejected."""
     seconds: Annotated[int, msgspec.Meta(ge=60, le=86_400)] = 3_600
     """After which a session is asked for again."""
+    site: str = MAIN
+    """Of sessions at RADIUS clients that no point and no source names."""
 
 
 class NetworkTable(msgspec.Struct, forbid_unknown_fields=True):
@@ -107,6 +125,7 @@ class NetworkTable(msgspec.Struct, forbid_unknown_fields=True):
     """Addresses that are never removed: servers, gateways, printers of the payroll."""
     closes_a_minute: Count = 10
     points: list[PointTable] = []
+    sources: list[SourceTable] = []
     admission: AdmissionTable = msgspec.field(default_factory=AdmissionTable)
 
 
@@ -119,22 +138,6 @@ class RoomTable(msgspec.Struct, forbid_unknown_fields=True):
     """Where the patch is: the address of the content store as removed machines reach it."""
 
 
-class _Community(msgspec.Struct, forbid_unknown_fields=True):
-    community: str
-
-
-class _User(msgspec.Struct, forbid_unknown_fields=True):
-    user: str
-    auth_key: Annotated[str, msgspec.Meta(min_length=8)]
-    priv_key: Annotated[str, msgspec.Meta(min_length=8)]
-    auth: Literal["sha", "sha224", "sha256", "sha384", "sha512"] = "sha256"
-    priv: Literal["aes", "aes192", "aes256"] = "aes"
-
-
-class _Secret(msgspec.Struct, forbid_unknown_fields=True):
-    secret: Annotated[str, msgspec.Meta(min_length=8)]
-
-
 def points_of(
     table: NetworkTable, directory: Path, ours: frozenset[str], engines: snmp.Engines
 ) -> list[Point]:
@@ -143,9 +146,7 @@ def points_of(
     Raises:
         InputError: two of one name, or a file of secrets that is missing, readable by others, or not as it must be.
     """
-    names = [each.name for each in table.points]
-    if twice := next((name for name in names if names.count(name) > 1), ""):
-        raise InputError(f"Two enforcement points are called “{twice}”: every one needs a name of its own")
+    _check_names([each.name for each in table.points], "enforcement points")
     return [_point(each, directory, ours, engines) for each in table.points]
 
 
@@ -158,11 +159,6 @@ def protected_of(table: NetworkTable) -> frozenset[str]:
     if wrong := next((each for each in table.protected if not address.canonical(each)), ""):
         raise InputError(f"network.protected: “{wrong[:60]}” is no IP or MAC address")
     return frozenset(map(address.canonical, table.protected))
-
-
-def secret_of(directory: Path, name: str) -> str:
-    """Read a file with the one key `secret`."""
-    return read_toml(_private(directory, name), _Secret).secret
 
 
 def _point(table: PointTable, directory: Path, ours: frozenset[str], engines: snmp.Engines) -> Point:
@@ -180,7 +176,7 @@ def _point(table: PointTable, directory: Path, ours: frozenset[str], engines: sn
                 longest_mark=table.longest_mark,
                 ours=ours,
             )
-            login = _login(directory, table.credentials)
+            login = login_of(directory, table.credentials)
             return SnmpSwitch(rules, _ip(table), login, engines, sites, table.port, table.seconds)
         case RadiusTable():
             if table.way is Way.COA and not table.quarantine_vlan:
@@ -201,7 +197,34 @@ def _point(table: PointTable, directory: Path, ours: frozenset[str], engines: sn
             return HookPoint(table.name, command, sites, table.closed_at_most, ours)
 
 
-def _ip(table: SnmpTable | RadiusTable) -> str:
+def sources_of(table: NetworkTable, directory: Path, ours: frozenset[str]) -> list[TableSource]:
+    """Make the sources whose tables are read: those that are named, and the switches with a login for readers.
+
+    Raises:
+        InputError: two of one name, or what makes a point unusable.
+    """
+    found = [
+        TableSource(
+            SwitchRules(each.name, frozenset(each.uplinks), ours=ours),
+            _ip(each),
+            login_of(directory, each.reader if isinstance(each, SnmpTable) else each.credentials),
+            SiteId(each.site if isinstance(each, SourceTable) else (*each.sites, MAIN)[0]),
+            each.port,
+            each.seconds,
+        )
+        for each in (*table.points, *table.sources)
+        if isinstance(each, SourceTable) or (isinstance(each, SnmpTable) and each.reader)
+    ]
+    _check_names([each.name for each in found], "sources of sightings")
+    return found
+
+
+def _check_names(names: Sequence[str], of: str) -> None:
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise InputError(f"Two {of} are called “{twice}”: every one needs a name of its own")
+
+
+def _ip(table: SnmpTable | RadiusTable | SourceTable) -> str:
     """Take an address, never a name: who answers for a name may change."""
     found = address.canonical_ip(table.address)
     if not found:
@@ -209,25 +232,6 @@ def _ip(table: SnmpTable | RadiusTable) -> str:
             f"{table.name}: “{table.address[:60]}” is no IP address; names are not looked up here"
         )
     return found
-
-
-def _login(directory: Path, name: str) -> snmp.V2c | snmp.V3:
-    path = _private(directory, name)
-    if re.search(r"^\s*community\s*=", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE):
-        return snmp.V2c(read_toml(path, _Community).community)
-    user = read_toml(path, _User)
-    return snmp.V3(user.user, user.auth_key, user.priv_key, user.auth, user.priv)
-
-
-def _private(directory: Path, name: str) -> Path:
-    path = directory / name
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}; it holds the credentials") from error
-    if found.st_mode & 0o077 or not stat.S_ISREG(found.st_mode) or found.st_uid not in {0, os.geteuid()}:
-        raise InputError(f"{path}: others can read these credentials; chmod 600 {path}")
-    return path
 
 
 def _check_program(name: str, command: Sequence[str]) -> None:

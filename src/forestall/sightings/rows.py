@@ -24,7 +24,15 @@ def _forwarding(row: Mapping[str, str], site: SiteId, now: datetime) -> Sighting
     if not mac:
         return None
     port = f"{cell.text(row['switch'])} {cell.text(row['port'])}".strip()
-    return Sighting(Source.FORWARDING, site, cell.moment(row.get("seen_at", ""), now), mac, port=port)
+    vlan = row.get("vlan", "").strip()
+    return Sighting(
+        Source.FORWARDING,
+        site,
+        cell.moment(row.get("seen_at", ""), now),
+        mac,
+        port=port,
+        vlan=int(vlan) if vlan.isdecimal() and len(vlan) < 5 else 0,
+    )
 
 
 def read_accounting(data: bytes, site: SiteId, now: datetime) -> Read:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Row, Select, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from forestall.domain.claim import Word
 from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.store.bulk import driver, staged
 from forestall.store.tables import device as table
@@ -19,9 +20,10 @@ _KNOWN = [table.c[name] for name in _FIELDS]
 _HEARD = """
 UPDATE device AS d SET
     seen_at = greatest(d.seen_at, said.at), heard_at = greatest(d.heard_at, said.at),
-    agent_version = said.agent_version, boot_id = said.boot_id, sequence = greatest(d.sequence, said.sequence)
-FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::bigint[])
-     AS said (device, at, agent_version, boot_id, sequence)
+    agent_version = said.agent_version, boot_id = said.boot_id, sequence = greatest(d.sequence, said.sequence),
+    spoke_from = said.spoke_from, spoke_by = said.spoke_by
+FROM unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[])
+     AS said (device, at, agent_version, boot_id, sequence, spoke_from, spoke_by)
 WHERE d.id = said.device
 """
 
@@ -34,6 +36,10 @@ class Contact(NamedTuple):
     agent_version: str
     boot_id: str
     sequence: int
+    spoke_from: str = ""
+    """The address its connection came from, where it says that this is its own."""
+    spoke_by: str = ""
+    """The hardware address it says it has there: a claim."""
 
 
 def save(con: Connection, devices: Iterable[Device]) -> None:
@@ -121,6 +127,13 @@ def heard(con: Connection, contacts: Sequence[Contact]) -> None:
     if newest:
         _lock(con, list(newest))
         driver(con).execute(_HEARD, [list(column) for column in zip(*newest.values(), strict=True)])
+
+
+def words(con: Connection, since: datetime) -> list[Word]:
+    """Read from where managed machines have spoken last, of those that say it."""
+    said = (table.c.id, table.c.site, table.c.heard_at, table.c.spoke_from, table.c.spoke_by)
+    wanted = select(*said).where(table.c.managed, table.c.spoke_from != "", table.c.heard_at >= since)
+    return [Word(DeviceId(row[0]), SiteId(row[1]), *row[2:]) for row in con.execute(wanted)]
 
 
 def _lock(con: Connection, devices: Sequence[DeviceId]) -> None:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 from sqlalchemy.types import TypeEngine
@@ -162,6 +163,8 @@ device = Table(
     Column("agent_version", Text, nullable=False, server_default=""),
     Column("boot_id", Text, nullable=False, server_default=""),
     Column("sequence", BigInteger, nullable=False, server_default="0"),
+    Column("spoke_from", Text, nullable=False, server_default=""),
+    Column("spoke_by", Text, nullable=False, server_default=""),
     Index(None, "name"),
     Index(None, "site"),
     Index(None, "addresses", postgresql_using="gin"),
@@ -459,6 +462,36 @@ sighting = Table(
     _must("user"),
     _must("port"),
     Column("device", Text),
+    Column("vlan", Integer, nullable=False, server_default="0"),
     Index(None, "seen_at"),
+    Index(None, "device"),
+    Index("sighting_waiting_idx", "seen_at", postgresql_where=text("device IS NULL")),
 )
 """Who was seen where, each way of being seen once, with its last time; `device` is whom it was taken for."""
+
+attachment = Table(
+    "attachment",
+    metadata,
+    Column("device", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    _must("port"),
+    _must("vlan", Integer),
+    _must("since", MOMENT),
+    _must("seen_at", MOMENT),
+    _must("before"),
+)
+"""At which port each source saw a machine last, since when, and at which one before."""
+
+table_read = Table(
+    "table_read",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _must("tried_at", MOMENT),
+    _moment("good_at"),
+    _must("forwarding", Integer),
+    _must("neighbours", Integer),
+    _must("seconds", Double),
+    _must("trouble"),
+    _must("next_at", MOMENT),
+)
+"""When the tables of each switch and router were last read, what came of it, and when they are read next."""

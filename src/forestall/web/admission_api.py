@@ -4,13 +4,8 @@
 """
 
 import asyncio
-import base64
-import binascii
-import hmac
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -19,13 +14,9 @@ from forestall.clock import utc_now
 from forestall.domain.admission import Entry
 from forestall.server.doorkeeper import Admission, Doorkeeper
 from forestall.server.network_file import AdmissionTable
+from forestall.web.radius_json import attributes, authentic
 
 PATH = "/radius/authorize"
-_MOST_BYTES = 64 * 1024
-
-
-class _Attribute(msgspec.Struct):
-    value: list[Any] = msgspec.field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +33,7 @@ def admission_routes(door: Door) -> list[Route]:
     """Make the route; nobody is answered without the password."""
 
     async def authorize(request: Request) -> Response:
-        if not _authentic(request, door.password):
+        if not authentic(request, door.password):
             return Response(status_code=401, headers={"WWW-Authenticate": 'Basic realm="forestall"'})
         station = await _station(request)
         if station is None:
@@ -76,30 +67,14 @@ def _answer(admission: Admission, door: Door) -> Response:
     )
 
 
-def _authentic(request: Request, password: str) -> bool:
-    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
-    try:
-        given = base64.b64decode(credential, validate=True) if scheme.lower() == "basic" else b""
-    except binascii.Error:
-        return False
-    return hmac.compare_digest(given.partition(b":")[2], password.encode())
-
-
 async def _station(request: Request) -> str | None:
     """Find whose session it is: Calling-Station-Id, else User-Name (a machine that logs in by its address)."""
     if request.method == "GET":
         return request.query_params.get("station", "")[:100]
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MOST_BYTES:
-            return None
-    try:
-        given = msgspec.json.decode(bytes(body), type=dict[str, _Attribute])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    given = await attributes(request)
+    if given is None:
         return None
     for name in ("Calling-Station-Id", "User-Name"):
-        values = given[name].value if name in given else []
-        if values:
-            return str(values[0])[:100]
+        if values := given.get(name):
+            return values[0][:100]
     return ""

@@ -16,8 +16,8 @@ from forestall import protocol
 from forestall.clock import utc_now
 from forestall.domain.identity import HEARD, Certificate, Recognition
 from forestall.server.agents import AgentDesk, Unfit
-from forestall.server.check_ins import Caller
-from forestall.web.check_in_queue import CheckInQueue, Full
+from forestall.server.check_ins import Caller, Reply
+from forestall.web.group_commit import Full, GroupCommit
 from forestall.web.streams import Streams
 
 _T = TypeVar("_T")
@@ -103,13 +103,14 @@ def agent_handlers(desk: AgentDesk, streams: Streams) -> dict[tuple[str, str], H
 
 def _hearing(desk: AgentDesk) -> Handler:
     """Hear check-ins, many to a commit."""
-    queue = CheckInQueue(lambda callers: desk.hear(callers, utc_now()))
+    queue: GroupCommit[Caller, Reply] = GroupCommit(lambda callers: desk.hear(callers, utc_now()))
 
     async def check_in(request: Request) -> Response:
         certificate = _certificate(request)
         body = await _body(request)
         try:
-            reply = await queue.put(Caller(certificate, _parse(body, protocol.CheckIn)), len(body))
+            message = _parse(body, protocol.CheckIn)
+            reply = await queue.put(Caller(certificate, message, _source(request)), len(body))
         except Full:
             raise _busy() from None
         if reply is None:
@@ -174,6 +175,11 @@ def _certificate(request: Request) -> Certificate:
     if shown is None:
         raise _unheard(Recognition.STRANGER)
     return shown
+
+
+def _source(request: Request) -> str:
+    """Read from where the connection comes, as the kernel says; no header is believed."""
+    return request.client.host if request.client is not None else ""
 
 
 def _answer(reply: msgspec.Struct | Recognition | Unfit) -> Response:

@@ -13,7 +13,7 @@ from forestall import protocol
 from forestall.domain.errors import StoreError
 from forestall.domain.identity import Recognition
 from forestall.server.check_ins import Caller, Reply
-from forestall.web.check_in_queue import MOST_BYTES, CheckInQueue, Full
+from forestall.web.group_commit import MOST_BYTES, Full, GroupCommit
 
 SAY = protocol.CheckIn("1", "b", 1, "0" * 64, [])
 
@@ -42,7 +42,7 @@ class Store:
         return [Recognition.STRANGER for _ in callers]
 
 
-async def burst(queue: CheckInQueue, store: Store, names: Sequence[str]) -> list[object]:
+async def burst(queue: GroupCommit, store: Store, names: Sequence[str]) -> list[object]:
     """Let the first begin, then all others come while its commit is under way."""
     first = asyncio.create_task(queue.put(caller("first"), 1))
     await asyncio.to_thread(store.begun.wait, 60)
@@ -55,20 +55,20 @@ async def burst(queue: CheckInQueue, store: Store, names: Sequence[str]) -> list
 def test_a_lone_one_is_committed_at_once_and_those_who_come_meanwhile_together():
     store = Store()
     names = [f"m{n}" for n in range(20)]
-    replies = asyncio.run(burst(CheckInQueue(store.hear), store, names))
+    replies = asyncio.run(burst(GroupCommit(store.hear), store, names))
     assert store.commits == [["first"], names]
     assert replies == [Recognition.STRANGER] * 21
 
 
 def test_a_bad_one_fails_alone():
     store = Store(refused=frozenset({"m3"}))
-    replies = asyncio.run(burst(CheckInQueue(store.hear), store, [f"m{n}" for n in range(6)]))
+    replies = asyncio.run(burst(GroupCommit(store.hear), store, [f"m{n}" for n in range(6)]))
     assert [type(reply) for reply in replies] == [Recognition] * 4 + [StoreError] + [Recognition] * 2
 
 
 def test_a_database_that_is_away_is_not_asked_for_each_of_many():
     store = Store(away=True)
-    replies = asyncio.run(burst(CheckInQueue(store.hear), store, [f"m{n}" for n in range(100)]))
+    replies = asyncio.run(burst(GroupCommit(store.hear), store, [f"m{n}" for n in range(100)]))
     assert all(isinstance(reply, StoreError) for reply in replies)
     assert len(store.commits) == 1 + 1 + 3, "the first, the batch, and three alone"
 
@@ -79,7 +79,7 @@ def test_a_database_that_is_away_is_not_asked_for_each_of_many():
 def test_a_full_queue_takes_nobody_and_loses_nobody(most: int, size: int):
     async def scene() -> list[object]:
         store = Store()
-        queue = CheckInQueue(store.hear, most)
+        queue = GroupCommit(store.hear, most)
         first = asyncio.create_task(queue.put(caller("first"), 1))
         await asyncio.to_thread(store.begun.wait, 60)
         waiting = [asyncio.create_task(queue.put(caller(name), 1)) for name in ("a", "b")]
@@ -96,7 +96,7 @@ def test_a_full_queue_takes_nobody_and_loses_nobody(most: int, size: int):
 def test_whoever_hangs_up_keeps_nobody_from_an_answer():
     async def scene() -> object:
         store = Store()
-        queue = CheckInQueue(store.hear)
+        queue = GroupCommit(store.hear)
         gone = asyncio.create_task(queue.put(caller("gone"), 1))
         await asyncio.to_thread(store.begun.wait, 60)
         stays = asyncio.create_task(queue.put(caller("stays"), 1))

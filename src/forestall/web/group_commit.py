@@ -1,4 +1,4 @@
-"""Group commit: check-ins that arrive while a commit is under way are committed together by the next one.
+"""Group commit: what arrives while a commit is under way is committed together by the next one.
 
 Everybody is answered after the commit that holds his words. Nobody waits for others to come: a lone check-in is
 committed at once, and under load the commits fill by themselves.
@@ -8,10 +8,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Generic, TypeVar
 
 from forestall.domain.errors import StoreError
-from forestall.server.check_ins import Caller, Reply
+
+_Caller = TypeVar("_Caller")
+_Reply = TypeVar("_Reply")
 
 AT_ONCE = 500
 """One commit holds so many at most: it stays well below a second."""
@@ -26,27 +28,25 @@ class Full(Exception):  # noqa: N818 - not an error of ours: an answer
     """So many wait already that this one should come again later."""
 
 
-class _Waiting(NamedTuple):
-    caller: Caller
+@dataclass(frozen=True, slots=True)
+class _Waiting(Generic[_Caller, _Reply]):
+    caller: _Caller
     size: int
-    reply: asyncio.Future[Reply]
-
-
-Hear = Callable[[Sequence[Caller]], Sequence[Reply]]
+    reply: asyncio.Future[_Reply]
 
 
 @dataclass(slots=True)
-class CheckInQueue:
-    """The check-ins of one event loop; `hear` commits and runs in a thread."""
+class GroupCommit(Generic[_Caller, _Reply]):
+    """What one event loop has to commit, check-ins for example; `hear` commits and runs in a thread."""
 
-    hear: Hear
+    hear: Callable[[Sequence[_Caller]], Sequence[_Reply]]
     most: int = MOST_WAITING
-    _waiting: deque[_Waiting] = field(default_factory=deque)
+    _waiting: deque[_Waiting[_Caller, _Reply]] = field(default_factory=deque)
     _bytes: int = 0
     _work: asyncio.Task[None] | None = None
 
-    async def put(self, caller: Caller, size: int) -> Reply:
-        """Wait for the commit that holds this check-in; `size` is the bytes it came in.
+    async def put(self, caller: _Caller, size: int) -> _Reply:
+        """Wait for the commit that holds these words; `size` is the bytes it came in.
 
         Raises:
             Full: too many wait.
@@ -54,7 +54,7 @@ class CheckInQueue:
         """
         if len(self._waiting) >= self.most or self._bytes + size > MOST_BYTES:
             raise Full
-        reply: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        reply: asyncio.Future[_Reply] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(caller, size, reply))
         self._bytes += size
         if self._work is None:
@@ -73,7 +73,7 @@ class CheckInQueue:
             self._work = None
 
 
-def _hand_over(future: asyncio.Future[Reply], reply: Reply | Exception) -> None:
+def _hand_over(future: asyncio.Future[_Reply], reply: _Reply | Exception) -> None:
     if future.done():  # whoever asked has gone
         return
     if isinstance(reply, Exception):
@@ -82,7 +82,9 @@ def _hand_over(future: asyncio.Future[Reply], reply: Reply | Exception) -> None:
         future.set_result(reply)
 
 
-def _heard(hear: Hear, callers: Sequence[Caller]) -> Sequence[Reply | Exception]:
+def _heard(
+    hear: Callable[[Sequence[_Caller]], Sequence[_Reply]], callers: Sequence[_Caller]
+) -> Sequence[_Reply | Exception]:
     """Hear all together; where that fails one by one, so that nobody fails for another."""
     try:
         return hear(callers)
@@ -90,8 +92,10 @@ def _heard(hear: Hear, callers: Sequence[Caller]) -> Sequence[Reply | Exception]
         return [error] if len(callers) == 1 else _one_by_one(hear, callers)
 
 
-def _one_by_one(hear: Hear, callers: Sequence[Caller]) -> list[Reply | Exception]:
-    replies: list[Reply | Exception] = []
+def _one_by_one(
+    hear: Callable[[Sequence[_Caller]], Sequence[_Reply]], callers: Sequence[_Caller]
+) -> list[_Reply | Exception]:
+    replies: list[_Reply | Exception] = []
     for caller in callers:
         last = replies[-_GIVE_UP_AFTER:]
         if len(last) == _GIVE_UP_AFTER and all(isinstance(each, StoreError) for each in last):
