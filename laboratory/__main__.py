@@ -22,6 +22,7 @@ from laboratory import (
     one_machine,
     power_cut,
     probing,
+    self_update,
     unmanaged,
 )
 from laboratory.host import LabError
@@ -43,6 +44,7 @@ _STORIES = {
     "finding": finding.tell_story,
     "installers": installers.tell_story,
     "probing": probing.tell_story,
+    "self-update": self_update.tell_story,
 }
 
 
@@ -78,6 +80,9 @@ def _options() -> argparse.Namespace:
     commands.add_parser("probing", help="probes against real services, unpatched, half patched and patched")
     commands.add_parser(
         "installers", help="rpm and dnf, unattended-upgrades silenced and given back, a kernel's setting"
+    )
+    commands.add_parser(
+        "self-update", help="the agent updates itself; a broken one is left and its ring holds"
     )
     cut = commands.add_parser("power-cut", help="dpkg killed at random moments, repaired each time")
     cut.add_argument("--rounds", type=int, default=10)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from domain.made import POLICY
-from forestall.domain import order, restart
+from forestall.domain import order, restart, slot
 from forestall.domain.admission import DOOR
 from forestall.domain.campaign import TRANSITIONS
 from forestall.domain.duration import parse_duration
@@ -12,6 +12,7 @@ from forestall.domain.printout import (
     AGENT_FACTS,
     FACTS,
     RESTART_FACTS,
+    SLOT_FACTS,
     agent_lines,
     door_lines,
     in_words,
@@ -20,6 +21,7 @@ from forestall.domain.printout import (
     numbers,
     restart_lines,
     rule_lines,
+    slot_lines,
 )
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "process.md"
@@ -30,6 +32,7 @@ def test_every_row_is_there_in_order():
     assert [line.name for line in door_lines()] == [rule.name for rule in DOOR]
     assert [line.name for line in agent_lines()] == [rule.name for rule in order.RULES]
     assert [line.name for line in restart_lines()] == [rule.name for rule in restart.RULES]
+    assert [line.name for line in slot_lines()] == [rule.name for rule in (*slot.STARTING, *slot.PROVING)]
     assert [(move.phase, move.step) for move in moves()] == list(TRANSITIONS)
 
 
@@ -41,7 +44,7 @@ def test_a_row_reads_like_a_sentence():
 
 
 def test_two_facts_never_read_the_same():
-    for facts in (FACTS, AGENT_FACTS, RESTART_FACTS):
+    for facts in (FACTS, AGENT_FACTS, RESTART_FACTS, SLOT_FACTS):
         said = [words for pair in facts.values() for words in pair]
         assert len(set(said)) == len(said)
 

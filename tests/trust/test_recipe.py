@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forestall.domain.evidence import Status
-from forestall.domain.recipe import Answer, PutFile, Question, RunPayload, SetKernel, read_code, verdict
+from forestall.domain.recipe import (
+    Answer,
+    Payload,
+    PutFile,
+    Question,
+    RunPayload,
+    SetKernel,
+    UpdateAgent,
+    read_code,
+    verdict,
+)
 from forestall.trust.recipe import RecipeMessage, recipe_of
 
 SHA = "0" * 64
@@ -27,6 +37,11 @@ PUT = {
     "owner": "clamav",
     "group": "clamav",
     "mode": 0o644,
+}
+AGENT = {
+    "kind": "update-agent",
+    "payload": {"sha256": SHA, "length": 10},
+    "platform": "cpython-311-x86_64-linux-gnu",
 }
 SET = {"kind": "set-kernel", "key": "net.ipv4.tcp_syncookies", "value": "1"}
 ASK = {"kind": "question", "arguments": ["/usr/bin/tool"], "limit_seconds": 9, "fixed": [0], "affected": [1]}
@@ -53,6 +68,7 @@ def test_each_kind_of_recipe_is_read_whole() -> None:
         read({**PUT, "check": {"arguments": ["/usr/sbin/sshd", "-t"], "limit_seconds": 9}}), PutFile
     )
     assert read(SET) == SetKernel("net.ipv4.tcp_syncookies", "1")
+    assert read(AGENT) == UpdateAgent(Payload(SHA, 10), "cpython-311-x86_64-linux-gnu")
 
 
 def with_command(*arguments: str) -> dict[str, object]:
@@ -85,6 +101,10 @@ REFUSED = [
     pytest.param({**PUT, "mode": 0o666}, "mode 0666", id="a file that everybody may write"),
     pytest.param({**PUT, "owner": "root:x"}, "no name", id="an owner that is none"),
     pytest.param({**SET, "key": "../../etc/passwd"}, "no kernel parameter", id="a parameter that is a path"),
+    pytest.param({**AGENT, "platform": "../x"}, "regex", id="machines that are a path"),
+    pytest.param(
+        {**AGENT, "install": {"arguments": ["/bin/x"]}}, "unknown field", id="an agent with a program"
+    ),
     pytest.param({**SET, "key": "net/ipv4"}, "no kernel parameter", id="a parameter with a slash"),
     pytest.param({**SET, "value": "1\nkernel.x = 2"}, "no kernel parameter", id="a value of two lines"),
 ]

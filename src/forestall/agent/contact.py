@@ -195,7 +195,7 @@ class Contact:
 
 
 def _state_of(held: Held, person: Person) -> protocol.OrderState:
-    pending = held.status == Status.PENDING_RESTART
+    pending = held.awaits_machine
     detail = held.problem or held.detail
     if pending and person.restart_rule == "restarted-in-vain":
         detail = f"restarted in vain: {detail}"

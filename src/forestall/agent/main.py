@@ -20,7 +20,7 @@ from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
 from forestall.agent.options import Json, Root, StateDir, directory_of
 from forestall.agent.restarting import SHUTDOWN
-from forestall.agent.service import serve
+from forestall.agent.service import START_AGAIN, serve
 from forestall.agent.services import SHOW
 from forestall.agent.system import system_at
 from forestall.clock import utc_now
@@ -80,7 +80,8 @@ def run(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    serve(agent, stop, lambda text: typer.echo(printable(text), err=True))
+    if serve(agent, stop, lambda text: typer.echo(printable(text), err=True)):
+        raise typer.Exit(START_AGAIN)
 
 
 @app.command()
@@ -150,7 +151,7 @@ def broke(
 def main() -> None:
     """Run a command; what goes wrong is said in one sentence, never as a stack trace."""
     try:
-        app()
+        app(prog_name="forestall-agent")
     except ForestallError as error:
         typer.echo(f"forestall-agent: {printable(str(error))}", err=True)
         sys.exit(1)

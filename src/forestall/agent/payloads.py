@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from forestall.agent.installers.outcome import Outcome
+from forestall.agent.program import unhurried
 from forestall.domain.recipe import Payload
 from forestall.trust.payloads import difference, keep
 from forestall.trust.verifier import Refusal, Trust
@@ -32,7 +33,8 @@ def fetch(directory: Path, payload: Payload, trust: Trust, now: datetime) -> Out
     short = _short_of_space(place, payload)
     if short:
         return Outcome(False, short)
-    refusal = trust.fetch(payload, lambda chunks: keep(place, payload, chunks, _MODE), now)
+    with unhurried():
+        refusal = trust.fetch(payload, lambda chunks: keep(place, payload, chunks, _MODE), now)
     if isinstance(refusal, Refusal):
         return Outcome(False, f"payload refused: {refusal}")
     return Outcome(True, f"downloaded {payload.length} bytes")

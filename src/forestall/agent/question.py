@@ -31,11 +31,7 @@ def question_of(remembered: State, now: datetime) -> Question | None:
     """Find the one question; none where the person can decide nothing."""
     subjects = [_subject(held) for held in remembered.held.values() if held.offered_at is not None]
     person = remembered.person
-    waiting = [
-        CampaignId(campaign)
-        for campaign, held in remembered.held.items()
-        if held.status == Status.PENDING_RESTART
-    ]
+    waiting = [CampaignId(campaign) for campaign, held in remembered.held.items() if held.awaits_machine]
     restart = None
     if waiting and person.restart_step:
         decided = Restarting(

@@ -9,7 +9,6 @@ from forestall.agent.contact import Contact, boot_id
 from forestall.agent.memory import Memory
 from forestall.agent.program import CLEAN_ENVIRONMENT, run
 from forestall.agent.state import Held
-from forestall.domain.evidence import Status
 from forestall.domain.order import Hold, Restart, Step
 from forestall.domain.restart import Moment, Pending, key_of, next_restart, window_of
 
@@ -48,7 +47,7 @@ def _decide(memory: Memory, contact: Contact, holds: frozenset[Hold]) -> Step:
 
 def _pending(memory: Memory) -> Iterator[tuple[Held, Pending]]:
     for held in memory.state.held.values():
-        if held.status == Status.PENDING_RESTART:
+        if held.awaits_machine:
             order = orders.order_of(held)
             if not memory.agent.restart:  # this root is not the machine: nobody may restart it from here
                 order = replace(order, restart=Restart.PERSON)

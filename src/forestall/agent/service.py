@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from forestall.agent import restarts, seat
+from forestall.agent import restarts, seat, slots, trial
 from forestall.agent.inbox import ANSWER
 from forestall.agent.listener import Listener
 from forestall.agent.loop import run_pass
@@ -16,34 +16,49 @@ from forestall.clock import stopwatch
 from forestall.domain.errors import ForestallError
 from forestall.domain.evidence import Status
 
+START_AGAIN = 75
+"""The service ends with this where the service manager is to start it again, as another agent (EX_TEMPFAIL)."""
 _TICK_SECONDS = 2.0
 _SIGN_OF_LIFE = timedelta(minutes=5)
 """A pass at least this often: a gap tells the agent that the machine was away (A5)."""
 _AFTER_TROUBLE = timedelta(minutes=1)
 
 
-def serve(agent: Agent, stop: threading.Event, complain: Callable[[str], None]) -> None:
-    """Work until `stop` is set; a pass that fails is told and tried again, it never ends the service."""
+def serve(agent: Agent, stop: threading.Event, complain: Callable[[str], None]) -> bool:
+    """Work until `stop` is set, or another agent is to start: then true. A failed pass is told and tried again."""
+    begun_with = {slots.running(agent.directory), slots.next_start(agent.directory)}
     listener = Listener(agent, seat.user_here)
     agent.holds = lambda: listener.holds() | seat.holds()
     listening = threading.Thread(target=listener.serve, args=(stop, complain), name="listener")
     listening.start()
-    woken = False
+    woken = trial.under_way(agent)
     try:
         with Doorbell(agent.directory, agent.spread) as bell:
             while not stop.is_set():
-                woken = _sleep(agent, stop, _pass(agent, complain, ask=woken), bell)
+                on_trial = trial.under_way(agent)
+                passed = _pass(agent, complain, ask=woken)
+                if slots.next_start(agent.directory) not in begun_with:
+                    return True
+                if on_trial and not trial.under_way(agent):
+                    continue  # it is in force now, and says so at once
+                woken = _sleep(agent, stop, passed, bell)
     finally:
         stop.set()
         listening.join()
+    return False
 
 
 def _pass(agent: Agent, complain: Callable[[str], None], *, ask: bool) -> State | None:
+    passed = None
     try:
-        return run_pass(agent, ask=ask)
+        passed = run_pass(agent, ask=ask)
     except (ForestallError, OSError) as error:
         complain(str(error))
-        return None
+    try:
+        trial.after_pass(agent, passed)
+    except OSError as error:
+        complain(str(error))
+    return passed
 
 
 def wake_at(state: State | None, now: datetime) -> datetime:

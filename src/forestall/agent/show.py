@@ -118,9 +118,11 @@ def as_json(view: StatusView) -> str:
 
 
 def _view(held: Held, person: Person, now: datetime, tongue: str) -> OrderView:
-    order, pending = held.order, held.status == Status.PENDING_RESTART
+    order, pending = held.order, held.awaits_machine
     if pending:
         coming = texts.restart_next(person.restart_step, person.restart_until, now, tongue)
+    elif held.status == Status.PENDING_RESTART:
+        coming = ""  # the agent itself, which needs nobody for it
     else:
         failed = held.failures > 0
         coming = texts.what_next(held.step, order.campaign, held.until, now, tongue, failed=failed)

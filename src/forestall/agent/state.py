@@ -1,4 +1,8 @@
-"""What the agent remembers between two runs: one JSON file, replaced as a whole or not at all."""
+"""What the agent remembers between two runs: one JSON file, replaced as a whole or not at all.
+
+An older agent reads what a newer one wrote, where that did not prove itself: fields that it does not know are passed
+over, and what it cannot read comes from the copy that was kept before the newer one began.
+"""
 
 import contextlib
 import fcntl
@@ -10,13 +14,14 @@ from pathlib import Path
 import msgspec
 
 from forestall.domain.errors import AgentError
+from forestall.domain.evidence import Status
 from forestall.domain.order import Hold
 from forestall.durable import write_whole
 from forestall.protocol import OrderHint, OrderMessage
-from forestall.trust.recipe import RecipeMessage
+from forestall.trust.recipe import RecipeMessage, UpdateAgentMessage
 
 
-class Held(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Held(msgspec.Struct, kw_only=True):
     """An order that the machine holds, and how far it got with it."""
 
     order: OrderMessage
@@ -56,8 +61,13 @@ class Held(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     broke: str = ""
     """What the person says that it broke; until the server has heard it."""
 
+    @property
+    def awaits_machine(self) -> bool:
+        """Say whether it waits for a restart of the machine; the agent restarts itself."""
+        return self.status == Status.PENDING_RESTART and not isinstance(self.recipe, UpdateAgentMessage)
 
-class Person(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+
+class Person(msgspec.Struct, kw_only=True):
     """What concerns the person, not one order: the machine's one restart, and when it was last away."""
 
     back_at: datetime | None = None
@@ -75,7 +85,7 @@ class Person(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The person tests updates before others do (P4.1); None where nobody ever said."""
 
 
-class State(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class State(msgspec.Struct, kw_only=True):
     """Everything remembered, without the secret: any local user may see what is open on this machine."""
 
     certificate: str = ""
@@ -101,6 +111,7 @@ class State(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 _FILE = "state.json"
+_KEPT = "state.kept.json"
 
 
 def load(directory: Path) -> tuple[State, str]:
@@ -111,10 +122,64 @@ def load(directory: Path) -> tuple[State, str]:
     except FileNotFoundError:
         return State(), ""
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        found = _rescued(path.read_bytes(), _kept(directory))
         aside = path.with_name(f"{_FILE}.damaged")
         with contextlib.suppress(OSError):  # a person without rights may still look
             path.replace(aside)
-        return State(), f"{path} was damaged ({error}); it is kept as {aside.name} and begun anew"
+        return found, f"{path} was damaged ({error}); it is kept as {aside.name}; what could be read is kept"
+
+
+def keep(directory: Path) -> None:
+    """Keep a copy of the state before another agent writes to it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        write_whole(directory / _KEPT, (directory / _FILE).read_bytes(), 0o644)
+
+
+def forget_kept(directory: Path) -> None:
+    """Need that copy no more."""
+    (directory / _KEPT).unlink(missing_ok=True)
+
+
+def _kept(directory: Path) -> State:
+    """Read the copy; the words that it counted may have been said since, so its certificate counts none."""
+    try:
+        found = msgspec.json.decode((directory / _KEPT).read_bytes(), type=State)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return State()
+    return msgspec.structs.replace(found, certificate="", sequence=0)
+
+
+def _rescued(content: bytes, kept: State) -> State:
+    """Read what can be read of a state, each part by itself; the rest is as it was kept."""
+    try:
+        parts = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return kept
+    found: dict[str, object] = {}
+    for each in msgspec.structs.fields(State):
+        with contextlib.suppress(msgspec.MsgspecError, KeyError):
+            found[each.name] = msgspec.json.decode(parts[each.name], type=each.type)
+    with contextlib.suppress(msgspec.MsgspecError, KeyError):
+        found.setdefault("held", _orders(parts["held"], kept.held))
+    if not {"certificate", "sequence"} <= found.keys():
+        found |= {"certificate": "", "sequence": 0}  # then the agent renews before it speaks
+    return msgspec.structs.replace(kept, **found)
+
+
+def _orders(content: msgspec.Raw, kept: dict[str, Held]) -> dict[str, Held]:
+    """Read orders one by one; one that cannot be read is as it was kept, or comes with the next check-in."""
+    found: dict[str, Held] = {}
+    for campaign, part in msgspec.json.decode(content, type=dict[str, msgspec.Raw]).items():
+        try:
+            found[campaign] = msgspec.json.decode(part, type=Held)
+        except msgspec.MsgspecError:
+            if campaign in kept:
+                found[campaign] = kept[campaign]
+    return found
 
 
 def save(directory: Path, state: State) -> None:

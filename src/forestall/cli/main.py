@@ -6,6 +6,7 @@ import typer
 
 from forestall.cli import (
     advisory,
+    agent_archive,
     ask,
     campaign,
     demo,
@@ -62,6 +63,7 @@ app.add_typer(probe.app, name="probe")
 app.add_typer(enroll.app, name="enroll")
 app.add_typer(keys.app, name="keys")
 app.command("signer")(signer.signer)
+app.command("agent-archive")(agent_archive.agent_archive)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(mail.app, name="mail")
 app.command("match")(match.match)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import timedelta
 
-from forestall.domain import order, restart
+from forestall.domain import order, restart, slot
 from forestall.domain.admission import DOOR
 from forestall.domain.campaign import TRANSITIONS
 from forestall.domain.duration import format_duration
@@ -87,6 +87,18 @@ RESTART_FACTS: Mapping[str, tuple[str, str]] = {
     "picked":    ("the picked moment has come, and the machine is in use", "no picked moment has come"),
 }
 """Each fact of a restart in words."""
+
+SLOT_FACTS: Mapping[str, tuple[str, str]] = {
+    "on_trial":  ("a new agent waits to prove itself", "no new agent waits"),
+    "service":   ("the service is started", "a person's command is started"),
+    "whole":     ("its slot is sound", "its slot is torn, or not root's alone"),
+    "spent":     ("its starts are used up", "it has starts left"),
+    "passed":    ("its pass came to its end", "its pass failed"),
+    "answered":  ("the server answered it", "the server did not answer it"),
+    "reachable": ("something accepts connections there", "nothing accepts connections there"),
+}
+"""Each fact of an agent on trial in words."""
+
 SIGNS: Mapping[str, tuple[str, str]] = {
     "installed": ("installed", "not installed"),
     "pending":   ("waiting for its restart", "no restart pending"),
@@ -181,6 +193,14 @@ def restart_lines() -> list[Line]:
     ]
 
 
+def slot_lines() -> list[Line]:
+    """Say in words which agent is started, and what proves a new one."""
+    starts = [(r.name, r.paragraph, r.when, r.then, r.meaning) for r in slot.STARTING]
+    proofs = [(r.name, r.paragraph, r.when, r.then, r.meaning) for r in slot.PROVING]
+    rows = [*starts, *proofs]
+    return [Line(name, where, in_words(when, SLOT_FACTS), then, why) for name, where, when, then, why in rows]
+
+
 def verdict_lines() -> list[Line]:
     """Say the table of verdicts in words."""
     return [
@@ -233,6 +253,8 @@ def markdown() -> str:
         _table(rule, map(_cells, agent_lines())),
         "The same about the one restart for all that is due:",
         _table(rule, map(_cells, restart_lines())),
+        "A new agent: what its launcher starts, then what a pass of it proves:",
+        _table(rule, map(_cells, slot_lines())),
         "A campaign's phases; a step that is not here is refused:",
         _table(("in phase", "step", "leads to", "paragraph"), map(astuple, moves())),
         "The numbers; a company changes them in its policy file:",

@@ -97,7 +97,16 @@ class SetKernel:
     value: str
 
 
-Recipe = RunPayload | PutFile | SetKernel
+@dataclass(frozen=True, slots=True)
+class UpdateAgent:
+    """Put a new agent on trial; it is in force once it has proven itself (`domain.slot`)."""
+
+    payload: Payload
+    platform: str
+    """The machines it is for: what its binary parts were built for."""
+
+
+Recipe = RunPayload | PutFile | SetKernel | UpdateAgent
 
 
 def payload_in(recipe: Recipe | None) -> Payload | None:

@@ -20,6 +20,7 @@ from forestall.domain.recipe import (
     Recipe,
     RunPayload,
     SetKernel,
+    UpdateAgent,
     odd_program,
 )
 from forestall.domain.remediation import RemediationId, parts_of
@@ -111,7 +112,16 @@ class SetKernelMessage(
     value: Annotated[str, msgspec.Meta(max_length=256)]
 
 
-RecipeMessage = RunPayloadMessage | PutFileMessage | SetKernelMessage
+class UpdateAgentMessage(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="update-agent"
+):
+    """`domain.recipe.UpdateAgent`."""
+
+    payload: PayloadMessage
+    platform: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_.-]{0,63}\\Z")]
+
+
+RecipeMessage = RunPayloadMessage | PutFileMessage | SetKernelMessage | UpdateAgentMessage
 
 
 class RecipeFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -188,6 +198,8 @@ def _made(message: RecipeMessage) -> Recipe:
             )
         case SetKernelMessage():
             return SetKernel(message.key, message.value)
+        case UpdateAgentMessage():
+            return UpdateAgent(_payload(message.payload), message.platform)
 
 
 def _objections(made: Recipe) -> Iterator[str]:
@@ -215,7 +227,7 @@ def _steps(made: Recipe) -> list[Command | Question]:
             steps = (made.install, made.undo, *(each for each in made.detect if isinstance(each, Question)))
         case PutFile():
             steps = (made.check, made.reload, made.detect)
-        case SetKernel():
+        case SetKernel() | UpdateAgent():
             steps = ()
     return [step for step in steps if step is not None]
 
@@ -226,7 +238,7 @@ def _paths(made: Recipe) -> list[str]:
             return [each.path for each in made.detect if isinstance(each, Content)]
         case PutFile():
             return [made.path]
-        case SetKernel():
+        case SetKernel() | UpdateAgent():
             return []
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from forestall.agent import payloads
-from forestall.agent.installers import files, kernel
+from forestall.agent.installers import files, kernel, own
 from forestall.agent.installers.kept import Kept, kept_for
 from forestall.agent.installers.outcome import Outcome
 from forestall.agent.installers.steps import Machine, ask, carry_out, payload_of
@@ -23,6 +23,7 @@ from forestall.domain.recipe import (
     Recipe,
     RunPayload,
     SetKernel,
+    UpdateAgent,
     payload_in,
     verdict,
 )
@@ -49,6 +50,8 @@ def install(machine: Machine, name: RemediationId, recipe: Recipe, transcript: P
             return _guarded(lambda: files.install(machine, kept, recipe, transcript))
         case SetKernel():
             return _guarded(lambda: kernel.install(machine, kept, recipe))
+        case UpdateAgent():
+            return _guarded(lambda: own.install(machine, name, recipe))
 
 
 def detect(machine: Machine, name: RemediationId, recipe: Recipe) -> Answer:
@@ -62,12 +65,16 @@ def detect(machine: Machine, name: RemediationId, recipe: Recipe) -> Answer:
                 return files.detect(machine, kept, recipe)
             case SetKernel():
                 return kernel.detect(machine, recipe)
+            case UpdateAgent():
+                return own.detect(machine, name, recipe)
     except (AgentError, OSError) as error:
         return Answer(Status.UNKNOWN, _said(error))
 
 
 def undone(machine: Machine, name: RemediationId, recipe: Recipe) -> Answer:
     """Look whether what the recipe did is taken back: affected is where it still stands (A7)."""
+    if isinstance(recipe, UpdateAgent):
+        return own.undone(machine, name, recipe)
     if kept_for(machine.directory, name).unfinished.exists():
         return Answer(Status.AFFECTED, "what was begun was cut off")
     status, reason = detect(machine, name, recipe)
@@ -85,6 +92,8 @@ def undo(machine: Machine, name: RemediationId, recipe: Recipe, transcript: Path
             return _guarded(lambda: files.undo(machine, kept, recipe, transcript))
         case SetKernel():
             return _guarded(lambda: kernel.undo(machine, kept, recipe))
+        case UpdateAgent():
+            return _guarded(lambda: own.undo(machine, recipe))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +139,7 @@ def _guarded(work: Callable[[], Outcome]) -> Outcome:
 
 
 def _said(error: AgentError | OSError) -> str:
-    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+    return f"{error.filename or 'the disk'}: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 def _run(machine: Machine, kept: Kept, recipe: RunPayload, transcript: Path) -> Outcome:
