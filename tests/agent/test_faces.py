@@ -55,15 +55,20 @@ VIEW = QuestionView(
 @pytest.mark.parametrize("tongue", ["en", "ja"])
 @pytest.mark.parametrize("topic", Topic)
 @pytest.mark.parametrize("counting", [False, True])
-def test_a_question_says_what_why_how_long_and_until_when(tongue: str, topic: Topic, counting: bool) -> None:
+@pytest.mark.parametrize("units", [(), ("web.service",)])
+def test_a_question_says_what_why_how_long_and_until_when(
+    tongue: str, topic: Topic, counting: bool, units: tuple[str, ...]
+) -> None:
     """The rules of taste: the name, the reason, the length, the moment; in both languages, no sentence too long."""
     about = [order(source="openssl", texts={"en": "A worm can use it.", "ja": "ワームが悪用できます。"})]
-    asked = Question(topic, (CampaignId("c-1"),), LATEST, LATEST if counting else None)
+    units = units if topic is Topic.RESTART else ()
+    asked = Question(topic, (CampaignId("c-1"),), LATEST, LATEST if counting else None, units=units)
     title, sentences = question_words(asked, about, NOON, tongue)
     everything = title + " ".join(sentences)
     assert words.moment(LATEST, tongue) in everything
     assert {"en": "7 d", "ja": "7日"}[tongue] in everything
-    assert ("openssl" in everything) or (topic is Topic.RESTART and counting)
+    assert ("openssl" in everything) or (topic is Topic.RESTART and (counting or units))
+    assert all(unit in everything for unit in units)
     assert len(title) <= 60
     assert all(len(sentence) <= 160 for sentence in sentences)
     if topic is Topic.INSTALL:
@@ -79,7 +84,9 @@ def test_every_word_is_there_in_both_languages() -> None:
     assert all(re.search("[ぁ-んァ-ヶ一-龥]", japanese) for _, japanese in pairs)
     assert {*Unheard} <= set(words.UNHEARD)
     assert {*Choice} == set(words.ANSWERED)
-    assert all(choice_words(topic, choice, "ja") for topic in Topic for choice in Choice)
+    asked = [Question(topic, (), LATEST, units=units) for topic in Topic for units in ((), ("web.service",))]
+    assert len({choice_words(each, Choice.NOW, "ja") for each in asked}) == 3
+    assert all(choice_words(each, choice, "ja") for each in asked for choice in Choice)
 
 
 def test_moments_are_said_as_people_say_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from forestall.agent import anew
 from forestall.agent import person_texts as words
 from forestall.agent.conversation import Answer, Look, QuestionView, Shown, View, look, tell
 from forestall.agent.faces.fullscreen import full_screen
@@ -42,8 +43,9 @@ class Helper:
     _drawn: dict[int, QuestionView] = field(default_factory=dict)
     _said: str = ""
 
-    def serve(self, stop: threading.Event) -> None:
-        """Look and draw until `stop` is set."""
+    def serve(self, stop: threading.Event) -> bool:
+        """Look and draw until `stop` is set; returns whether to start anew, since its own code was replaced."""
+        begun = stopwatch()
         desk = Desk(
             lambda: self._look(frozenset()).question, lambda said: tell(self.directory, said), self.tongue
         )
@@ -52,9 +54,10 @@ class Helper:
             page.start()
             try:
                 self._keep_address(address(server, desk))
-                while not stop.is_set():
+                while not stop.is_set() and not anew.due(begun):
                     self.round()
                     self._wait(stop)
+                return not stop.is_set()
             finally:
                 self.close()
                 server.shutdown()

@@ -12,17 +12,18 @@ from typing import Annotated
 import msgspec
 import typer
 
-from forestall.agent import identity, person, show, texts, tuf
+from forestall.agent import anew, identity, person, show, texts, tuf
 from forestall.agent.ask import ask, helper
 from forestall.agent.debian import printable
 from forestall.agent.enrolment import Invitation, join
 from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
 from forestall.agent.options import Json, Root, StateDir, directory_of
-from forestall.agent.restarting import SHUTDOWN
+from forestall.agent.restarting import SHUTDOWN, TRY_RESTART
 from forestall.agent.service import serve
 from forestall.agent.services import SHOW
 from forestall.agent.system import system_at
+from forestall.agent.unit import unit
 from forestall.clock import utc_now
 from forestall.domain.errors import ForestallError, InputError
 
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(tuf.app, name="tuf")
 app.command()(ask)
 app.command()(helper)
+app.command()(unit)
 
 
 class Part(StrEnum):
@@ -80,7 +82,9 @@ def run(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    serve(agent, stop, lambda text: typer.echo(printable(text), err=True))
+    if serve(agent, stop, lambda text: typer.echo(printable(text), err=True)):
+        typer.echo("its own code was replaced: it starts itself anew", err=True)
+        anew.start()
 
 
 @app.command()
@@ -169,6 +173,7 @@ def _agent(root: Path, state: Path | None) -> Agent:
         system_at(place, directory),
         restart=SHUTDOWN if here else (),
         services=SHOW if here else (),
+        renew=TRY_RESTART if here else (),
     )
 
 

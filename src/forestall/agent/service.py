@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from forestall.agent import restarts, seat
+from forestall.agent import anew, restarts, seat
 from forestall.agent.inbox import ANSWER
 from forestall.agent.listener import Listener
 from forestall.agent.loop import run_pass
@@ -22,8 +22,12 @@ _SIGN_OF_LIFE = timedelta(minutes=5)
 _AFTER_TROUBLE = timedelta(minutes=1)
 
 
-def serve(agent: Agent, stop: threading.Event, complain: Callable[[str], None]) -> None:
-    """Work until `stop` is set; a pass that fails is told and tried again, it never ends the service."""
+def serve(agent: Agent, stop: threading.Event, complain: Callable[[str], None]) -> bool:
+    """Work until `stop` is set; a pass that fails is told and tried again, it never ends the service.
+
+    Returns whether it is to start itself anew, since its own code was replaced.
+    """
+    begun = stopwatch()
     listener = Listener(agent, seat.user_here)
     agent.holds = lambda: listener.holds() | seat.holds()
     listening = threading.Thread(target=listener.serve, args=(stop, complain), name="listener")
@@ -32,7 +36,11 @@ def serve(agent: Agent, stop: threading.Event, complain: Callable[[str], None]) 
     try:
         with Doorbell(agent.directory, agent.spread) as bell:
             while not stop.is_set():
-                woken = _sleep(agent, stop, _pass(agent, complain, ask=woken), bell)
+                state = _pass(agent, complain, ask=woken)
+                if anew.due(begun):
+                    return True
+                woken = _sleep(agent, stop, state, bell)
+        return False
     finally:
         stop.set()
         listening.join()
