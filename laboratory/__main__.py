@@ -19,6 +19,7 @@ from laboratory import (
     one_machine,
     power_cut,
     probing,
+    systemd,
     unmanaged,
 )
 from laboratory.host import LabError
@@ -38,6 +39,7 @@ _STORIES = {
     "door": door.tell_story,
     "installers": installers.tell_story,
     "probing": probing.tell_story,
+    "systemd": systemd.tell_story,
 }
 
 
@@ -67,6 +69,9 @@ def _options() -> argparse.Namespace:
     commands.add_parser("probing", help="probes against real services, unpatched, half patched and patched")
     commands.add_parser(
         "installers", help="rpm and dnf, unattended-upgrades silenced and given back, a kernel's setting"
+    )
+    commands.add_parser(
+        "systemd", help="the agent as a service of a booted machine: services anew, a real restart, kill -9"
     )
     cut = commands.add_parser("power-cut", help="dpkg killed at random moments, repaired each time")
     cut.add_argument("--rounds", type=int, default=10)

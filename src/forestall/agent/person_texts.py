@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from forestall.agent.conversation import Answer, Verdict
+from forestall.agent.conversation import Answer, Broke, Verdict, Word
 from forestall.agent.debian import printable
-from forestall.agent.texts import span
+from forestall.agent.texts import HEARD, span
 from forestall.domain.asking import Choice, Question, Topic
 from forestall.protocol import OrderMessage
 
@@ -96,6 +96,11 @@ UNHEARD: Mapping[str, tuple[str, str]] = {
         "回答できるのは、この端末を使用中の方と管理者だけです。",
     ),
     "odd": ("The service did not understand.", "サービスが理解できませんでした。"),
+    "not-here": (
+        "No such update came onto this machine.",
+        "その更新はこの端末にインストールされていません。",
+    ),
+    "too-often": ("One at a time: say it again in a moment.", "しばらくしてからもう一度お試しください。"),
     "no-room": (
         "It could not be kept; is the disk full?",
         "保存できませんでした。ディスクの空きをご確認ください。",
@@ -111,6 +116,26 @@ PAGE: Mapping[str, tuple[str, str]] = {
         "この端末の Forestall エージェントからのお知らせです。",
     ),
     "open": ("Open", "開く"),
+    "broke title": ("Does something no longer work?", "動かなくなったものはありますか？"),
+    "broke why": (
+        "Say so after an update: it counts before others get it. Your words go to the people who test updates.",
+        "更新後の不具合をお知らせください。ほかの端末に配る前の判断に使います。内容は更新の担当者に届きます。",
+    ),
+    "which": ("Update", "更新"),
+    "words": ("In your own words, if you like", "具体的な内容（任意）"),
+    "broke": ("It broke something", "不具合が出ました"),
+    "test title": ("Testing updates first", "更新の先行テスト"),
+    "test why": (
+        "Some machines get updates before all others, so that what is bad about one shows early.",
+        "一部の端末が先に更新を受け取り、問題を早く見つけます。",
+    ),
+    "join": ("Take part with this machine", "この端末で参加する"),
+    "leave": ("Take part no longer", "参加をやめる"),
+    "installed": ("Installed: {name}", "インストールしました：{name}"),
+    "should": (
+        "Should something no longer work, say so.",
+        "動かなくなったものがあれば、お知らせください。",
+    ),
     "type": (
         "Answer in a terminal: forestall-agent ask",
         "端末で回答するには：forestall-agent ask",
@@ -142,6 +167,15 @@ def heard(verdict: Verdict, answer: Answer, tongue: str) -> str:
     if not verdict.taken:
         return said(UNHEARD.get(verdict.why, UNHEARD["odd"]), tongue)
     return said(ANSWERED[answer.choice], tongue, at=moment(answer.at, tongue) if answer.at else "")
+
+
+def heard_word(verdict: Verdict, word: Word, tongue: str) -> str:
+    """Say what came of what a person said unasked."""
+    if not verdict.taken:
+        return said(UNHEARD.get(verdict.why, UNHEARD["odd"]), tongue)
+    if isinstance(word, Broke):
+        return HEARD[tongue]["broke"]
+    return HEARD[tongue]["joined" if word.joins else "left"]
 
 
 def choice_words(question: Question, choice: Choice, tongue: str) -> str:

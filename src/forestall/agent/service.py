@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from forestall.agent import anew, restarts, seat
-from forestall.agent.inbox import ANSWER
+from forestall.agent.inbox import ANSWER, WORD
 from forestall.agent.listener import Listener
 from forestall.agent.loop import run_pass
 from forestall.agent.memory import Agent
@@ -72,7 +72,7 @@ def _sleep(agent: Agent, stop: threading.Event, state: State | None, bell: Doorb
     until = wake_at(state, agent.clock() + skew)
     seen = written = _written(agent)
     remembered = _changed_at(agent.directory / "state.json")
-    answers = _changed_at(agent.directory / ANSWER)
+    said = _said(agent)
     waiting = state is not None and any(held.status == Status.PENDING_RESTART for held in state.held.values())
     stale = restarts.scan(agent.system.path) if waiting else ()
     while (left := (until - agent.clock() - skew).total_seconds()) > 0:
@@ -85,11 +85,15 @@ def _sleep(agent: Agent, stop: threading.Event, state: State | None, bell: Doorb
         before, written = written, _written(agent)
         # Only once dpkg is quiet: in the middle of an installation half the packages look broken.
         installed = written != seen and written == before
-        if installed or _changed_at(agent.directory / ANSWER) != answers:
+        if installed or _said(agent) != said:
             return False
         if stale and not restarts.unchanged(agent.system.path, stale):
             return False
     return False
+
+
+def _said(agent: Agent) -> tuple[int, int]:
+    return _changed_at(agent.directory / ANSWER), _changed_at(agent.directory / WORD)
 
 
 def _written(agent: Agent) -> int:
