@@ -1,10 +1,13 @@
 """The agent as a service of a machine that really boots: services anew, one that breaks, kill -9, one real restart."""
 
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from forestall.agent import channel_rpm
+from forestall.agent.rpm import rpm_at
 from forestall.clock import utc_now
 from laboratory import content, host
 from laboratory.booted import PACKAGES, Booted, boot
@@ -56,6 +59,7 @@ def tell_story(directory: Path, timeline: Timeline) -> None:
         _enrol(server, booted, timeline)
         _services_anew(site, server, booted, timeline)
         _broken_service(site, server, booted, timeline)
+        _silence_by_systemd(booted, timeline)
         _real_restart(site, server, booted, update, timeline)
     finally:
         if booted is not None:
@@ -162,6 +166,33 @@ def _broken_service(site: Site, server: Server, booted: Booted, timeline: Timeli
     expect("what the server knows of its test", found, (["labweb.service"], "broke"))
     timeline.tell(
         f"{update.source} 1.1 is installed, and its service does not come up: the server hears of it at once"
+    )
+
+
+# -- what systemd makes of the silence --------------------------------------------------------------------------
+
+
+def _silence_by_systemd(booted: Booted, timeline: Timeline) -> None:
+    """P5.5: a service of dnf-automatic's name sees the copy while the lease lasts, and its own file afterwards."""
+    root = booted.machine.root
+    (root / "etc/dnf").mkdir()
+    (root / channel_rpm.AUTOMATIC).write_text("[base]\ndebuglevel = 1\n")
+    unit = root / "etc/systemd/system/dnf-automatic-install.service"
+    unit.write_text(f"[Service]\nType=oneshot\nExecStart=/usr/bin/cp /{channel_rpm.AUTOMATIC} /root/seen\n")
+    outcome = channel_rpm.keep(rpm_at(root, root / "root"), ["bash"])
+    expect("silenced", outcome.done, True)
+    booted.inside("systemctl", "daemon-reload")
+    for hours, wanted in ((0, True), (25, False)):
+        then = (utc_now() - timedelta(hours=hours)).timestamp()
+        os.utime(root / channel_rpm.COPY, (then, then))
+        booted.inside("systemctl", "start", "dnf-automatic-install.service")
+        seen = (root / "root/seen").read_text()
+        expect(f"bash is excluded {hours} hours after a renewal", "excludepkgs = bash" in seen, wanted)
+    expect(
+        "its own file is as it was", (root / channel_rpm.AUTOMATIC).read_text(), "[base]\ndebuglevel = 1\n"
+    )
+    timeline.tell(
+        "dnf-automatic's services see the covered packages excluded, and no longer once nobody renews it"
     )
 
 

@@ -20,7 +20,16 @@ from agent.company import START, Company, order
 from agent.desktop import KINDS, Desktop, running
 from agent.rig import Rig
 from forestall.agent import person_texts as words
-from forestall.agent.conversation import Answer, Broke, Installed, QuestionView, Testing, Verdict, View, Word
+from forestall.agent.conversation import (
+    Answer,
+    Broke,
+    Installed,
+    QuestionView,
+    Verdict,
+    View,
+    Volunteering,
+    Word,
+)
 from forestall.agent.faces import terminal
 from forestall.agent.faces.notification import Bus
 from forestall.agent.faces.page import HEADERS, Desk, address, draw, read_form, serve_page
@@ -296,8 +305,8 @@ WORDS = [
         {"campaign": "c-7", "what": "印刷\r\nできない"}, Broke("c-7", "印刷\r\nできない"), id="own words"
     ),
     pytest.param({"campaign": "c-7", "what": "字" * 800}, Broke("c-7", "字" * 500), id="too many of them"),
-    pytest.param({"joins": "yes"}, Testing(True), id="joining the testers"),
-    pytest.param({"joins": "no"}, Testing(False), id="leaving them"),
+    pytest.param({"joins": "yes"}, Volunteering(True), id="joining the testers"),
+    pytest.param({"joins": "no"}, Volunteering(False), id="leaving them"),
 ]
 
 

@@ -14,7 +14,7 @@ import pytest
 from agent.company import START, Company, order
 from agent.rig import Rig
 from forestall.agent import journal, question, state
-from forestall.agent.conversation import Answer, Broke, Look, Shown, Testing, Verdict, View, Word, tell
+from forestall.agent.conversation import Answer, Broke, Look, Shown, Verdict, View, Volunteering, Word, tell
 from forestall.agent.inbox import ANSWER, WORD, Inbox, Kept
 from forestall.agent.listener import Listener
 from forestall.agent.loop import install_chosen, run_pass
@@ -469,14 +469,14 @@ def test_who_works_at_the_machine_joins_the_testers_and_leaves_them(
 ) -> None:
     """P4.1."""
     for joins in (True, False):
-        assert say(listener, Testing(joins)).taken
+        assert say(listener, Volunteering(joins)).taken
         run_pass(installed)
         assert company.reports[-1].volunteers is joins
         assert asked(listener).volunteers is joins
         company.clock.advance(minutes=1)
 
 
-@pytest.mark.parametrize("word", [Broke("c-1", "all"), Testing(True)])
+@pytest.mark.parametrize("word", [Broke("c-1", "all"), Volunteering(True)])
 def test_nobody_else_says_anything(installed: Agent, listener: Listener, word: Word) -> None:
     """A machine in use is its person's: no other local user blames an update there, or makes it a tester."""
     assert not asked(listener, user=OTHER).mine
@@ -503,9 +503,9 @@ def test_words_are_taken_one_at_a_time(installed: Agent, listener: Listener, com
     assert say(listener, Broke("c-1", "first")).taken
     assert say(listener, Broke("c-1", "second")) == Verdict(False, "too-often")
     company.clock.advance(minutes=1)
-    assert say(listener, Testing(True)) == Verdict(False, "too-often")  # no pass has taken the first
+    assert say(listener, Volunteering(True)) == Verdict(False, "too-often")  # no pass has taken the first
     run_pass(installed)
-    assert say(listener, Testing(True)).taken
+    assert say(listener, Volunteering(True)).taken
     assert held(installed).broke == "first"
 
 

@@ -65,15 +65,15 @@ class Broke(msgspec.Struct, forbid_unknown_fields=True, tag="broke", frozen=True
     what: Annotated[str, msgspec.Meta(max_length=LONGEST_COMPLAINT)] = ""
 
 
-class Testing(msgspec.Struct, forbid_unknown_fields=True, tag="testing", frozen=True):
+class Volunteering(msgspec.Struct, forbid_unknown_fields=True, tag="testing", frozen=True):
     """A person joins those who get updates before others do, or leaves them (P4.1)."""
 
     joins: bool
 
 
-Word = Broke | Testing
+Word = Broke | Volunteering
 """What a person says unasked."""
-Message = Look | Shown | Answer | Broke | Testing
+Message = Look | Shown | Answer | Broke | Volunteering
 
 
 class QuestionView(msgspec.Struct, forbid_unknown_fields=True):

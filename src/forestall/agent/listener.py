@@ -24,9 +24,9 @@ from forestall.agent.conversation import (
     Look,
     Message,
     Shown,
-    Testing,
     Verdict,
     View,
+    Volunteering,
 )
 from forestall.agent.debian import printable
 from forestall.agent.inbox import Inbox, Kept, KeptWord
@@ -110,7 +110,7 @@ class Listener:
         match message:
             case Shown():
                 return self._shown(message, remembered, now)
-            case Broke() | Testing():
+            case Broke() | Volunteering():
                 return self._word(KeptWord(message, user), remembered)
             case Answer():
                 return self._take(message, user, remembered, now)

@@ -16,7 +16,7 @@ import typer
 
 from forestall.agent import anew, identity, person, person_texts, show, texts, tuf
 from forestall.agent.ask import ask, helper
-from forestall.agent.conversation import LONGEST_COMPLAINT, Broke, Testing, Verdict, Word, tell
+from forestall.agent.conversation import LONGEST_COMPLAINT, Broke, Verdict, Volunteering, Word, tell
 from forestall.agent.debian import printable
 from forestall.agent.enrolment import Invitation, join
 from forestall.agent.loop import install_chosen, run_pass
@@ -137,7 +137,7 @@ def volunteer(
 ) -> None:
     """Get updates before others do, to test them; or no longer."""
     joins = part is Part.JOIN
-    said = _say(root, state, Testing(joins), lambda agent: person.volunteer(agent, joins=joins))
+    said = _say(root, state, Volunteering(joins), lambda agent: person.volunteer(agent, joins=joins))
     _print(as_json, {"volunteers": joins}, said)
 
 

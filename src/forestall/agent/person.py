@@ -1,7 +1,7 @@
 """Takes what the person said into the state; a moment that was slept through is asked for anew (P5.2)."""
 
 from forestall.agent import state
-from forestall.agent.conversation import LONGEST_COMPLAINT, Broke, Testing
+from forestall.agent.conversation import LONGEST_COMPLAINT, Broke, Volunteering
 from forestall.agent.debian import printable
 from forestall.agent.inbox import Inbox, Kept, KeptWord
 from forestall.agent.memory import Agent, Memory
@@ -66,7 +66,7 @@ def installed(remembered: State) -> list[Held]:
 
 def _take_word(memory: Memory, kept: KeptWord) -> None:
     match kept.word:
-        case Testing(joins):
+        case Volunteering(joins):
             _part(memory, joins=joins, user=f"user {kept.user}")
         case Broke(campaign, what):
             held = memory.state.held.get(campaign)

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from forestall.agent import person_texts as words
-from forestall.agent.conversation import LONGEST_COMPLAINT, Answer, Broke, Testing, Verdict, View, Word
+from forestall.agent.conversation import LONGEST_COMPLAINT, Answer, Broke, Verdict, View, Volunteering, Word
 from forestall.domain.asking import Choice
 from forestall.domain.errors import AgentError
 
@@ -93,7 +93,7 @@ def read_form(body: str) -> Answer | Word | None:
         if "campaign" in fields:
             return Broke(fields["campaign"][:80], fields.get("what", "")[:LONGEST_COMPLAINT])
         if "joins" in fields:
-            return Testing({"yes": True, "no": False}[fields["joins"]])
+            return Volunteering({"yes": True, "no": False}[fields["joins"]])
         at = datetime.fromisoformat(fields["at"]) if fields["choice"] == Choice.AT else None
         return Answer(fields["question"], Choice(fields["choice"]), at)
     except (KeyError, ValueError):
