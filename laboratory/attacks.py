@@ -18,7 +18,7 @@ from forestall.domain.authority import agreed_time
 from forestall.domain.brakes import position_of
 from forestall.domain.device import DeviceId
 from forestall.domain.errors import AgentError
-from forestall.domain.order import CampaignId, Restart, Step
+from forestall.domain.order import CampaignId, Restart, Step, Verb
 from forestall.domain.remediation import RemediationId
 from forestall.protocol import OrderHint
 from forestall.trust.documents import OrderDocument, WaveMessage, write
@@ -190,6 +190,18 @@ def _options_as_names(heist: Heist) -> None:
     heist.order(msgspec.structs.replace(EARLY, source="-oDpkg::Pre-Invoke::=sh"))
 
 
+def _hole_opened_again(heist: Heist) -> None:
+    """He orders an approved update to be taken back, and signs the way back himself."""
+    undo = msgspec.structs.replace(EARLY, campaign="undo-1", verb=Verb.UNDO)
+    approval = approval_for(undo, back_to="3.0.1-1")
+    heist.publish({Role.REMEDIATIONS: {remediation_path(APPROVED): write(approval)}})
+    heist.order(undo)
+
+
+def _hole_opened_by_an_order(heist: Heist) -> None:
+    heist.order(msgspec.structs.replace(EARLY, campaign="undo-1", verb=Verb.UNDO))
+
+
 def _paths_as_names(heist: Heist) -> None:
     heist.order(msgspec.structs.replace(EARLY, release="../../bookworm"))
 
@@ -250,6 +262,8 @@ TRIES: Mapping[str, Callable[[Heist], None]] = {
     "an imminent threat, among the orders": _imminent_among_orders,
     "a server's clock 400 days ahead": _lying_clock,
     "a command line as verb": _command_line,
+    "an approved update taken back, by an order alone": _hole_opened_by_an_order,
+    "an approved update taken back, the way back signed with all online keys": _hole_opened_again,
     "options of apt as a package's name": _options_as_names,
     "a path as a release": _paths_as_names,
     "an order for ten years": _ten_years,

@@ -20,7 +20,7 @@ from forestall.agent.sight import Sight
 from forestall.domain.device import DeviceId
 from forestall.domain.evidence import Status
 from forestall.domain.inventory import Inventory
-from forestall.domain.order import Limits, Order, Standing, Step, next_step
+from forestall.domain.order import Limits, Order, Standing, Step, Verb, next_step
 from forestall.domain.product import ProductName
 from forestall.trust.verifier import Source, Trust
 
@@ -136,7 +136,9 @@ class Machine:
             step = next_step(order, standing, now, Limits()).step
             if step is Step.FORCE and order.recipe is not None and not self._carried_out(order, trust, now):
                 step = Step.WAIT
-            decided[order.remediation] = step
+            decided[
+                order.remediation if order.verb is Verb.UPGRADE else f"{order.verb} {order.remediation}"
+            ] = step
         return decided
 
     def _carried_out(self, order: Order, trust: Trust, now: datetime) -> bool:

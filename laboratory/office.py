@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from securesystemslib.signer import CryptoSigner
 
-from forestall.domain.order import CampaignId
+from forestall.domain.order import CampaignId, Verb
 from forestall.protocol import OrderMessage
 from forestall.trust import ceremony
 from forestall.trust.caps import Caps
@@ -151,6 +151,7 @@ def approval_for(paper: OrderDocument, **changed: object) -> RemediationDocument
         force_from=paper.offered_at,
         pace=AT_ONCE,
         advisories=("DSA-1",),
+        verb=Verb.UNDO if paper.verb == Verb.UNDO else Verb.UPGRADE,
     )
     return msgspec.structs.replace(approval, **changed)
 

@@ -138,6 +138,7 @@ class OrderMessage(msgspec.Struct, forbid_unknown_fields=True):
     texts: dict[str, Text]
     restart: Restart = Restart.PERSON
     imminent: bool = False
+    back_to: str = ""
 
 
 class OrderHint(msgspec.Struct, forbid_unknown_fields=True):

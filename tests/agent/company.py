@@ -112,7 +112,9 @@ class Company:
         wanted = [msgspec.json.encode(each) for each in self.orders]
         if self._published != (wanted, self.clock()):
             papers = [paper_of(each) for each in self.orders]
-            self.office.sign(papers, [approval_for(each) for each in papers], self.clock())
+            back_to = [each.back_to or None for each in self.orders]
+            approvals = [approval_for(paper, back_to=to) for paper, to in zip(papers, back_to, strict=True)]
+            self.office.sign(papers, approvals, self.clock())
             self._published = (wanted, self.clock())
 
     def serve_file(self, path: str) -> bytes | None:

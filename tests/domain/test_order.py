@@ -51,6 +51,13 @@ READY = Standing(Status.AFFECTED, offered=True, downloaded=True, checked_at=DEAD
 
 CASES = [
     pytest.param(
+        "required",
+        {"verb": Verb.UNDO, "back_to": "1.0"},
+        {"required": True, "status": Status.AFFECTED},
+        DEADLINE,
+        id="what another campaign requires is not taken back, deadline or not",
+    ),
+    pytest.param(
         "recalled", {"verb": Verb.RECALL}, {}, DEADLINE, id="a recalled order is dropped, deadline or not"
     ),
     pytest.param(

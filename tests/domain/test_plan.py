@@ -67,6 +67,10 @@ NEVER: tuple[tuple[str, Action, dict[str, Any]], ...] = (
         "status": OPEN, "withdrawn": False, "closed": False, "exempt": False, "protected": False,
     }),
     ("A7: only a withdrawn patch is recalled", Action.RECALL, {"withdrawn": False}),
+    ("A7: nobody is removed because of a way back", Action.QUARANTINE, {"undo": True}),
+    ("A7: nobody is warned because of a way back", Action.WARN, {"undo": True}),
+    ("A7: a way back is told to those who have it, not to everybody", Action.ANNOUNCE, {"undo": True}),
+    ("A7: no owner is asked for a way back", Action.ASK, {"undo": True}),
 )  # fmt: skip
 
 
@@ -89,7 +93,7 @@ GOING: dict[str, Any] = {
 """A campaign that runs, and a machine on the network that it concerns."""
 
 OWN = GOING | {"announced": True, "managed": True, "lost": False}
-OTHER = GOING | {"announced": True, "managed": False}
+OTHER = GOING | {"announced": True, "managed": False, "undo": False}
 VULNERABLE = OTHER | {"status": Status.AFFECTED, "overdue": True, "protected": False}
 NOT_YET = frozenset({Status.AFFECTED, Status.UNKNOWN})
 
@@ -112,7 +116,7 @@ ALWAYS: tuple[tuple[str, Action, dict[str, Any]], ...] = (
         "quarantined": True, "looked": True, "held_long": True, "told": False, "protected": False, "status": Status.UNKNOWN,
     }),
     ("P6.1: everybody with work to do gets a mail", Action.ANNOUNCE, GOING | {
-        "announced": False, "owned": True, "status": frozenset(Status) - CLEAN,
+        "announced": False, "owned": True, "undo": False, "status": frozenset(Status) - CLEAN,
     }),
     ("A4: a silent or failing agent is a help-desk case", Action.HELP, GOING | {
         "announced": True, "managed": True, "lost": True, "helped": False, "status": frozenset(Status) - CLEAN,

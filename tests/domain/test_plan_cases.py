@@ -112,6 +112,9 @@ CASES: tuple[tuple[str, Case, str], ...] = (
     ("offered, time left", OURS, "voluntary"),
     ("managed, no fresh word, no probe reads it: its agent will say", OURS._replace(status=UNKNOWN, unreadable=True), "voluntary"),
     # Unmanaged machines, and managed ones whose agent is lost.
+    ("offered a way back, time left", OURS._replace(undo=True), "voluntary"),
+    ("its agent is lost, so the help desk takes the update back", OURS_LATE._replace(undo=True, lost=True, helped=True), "undo-only"),
+    ("a way back, and nothing is known of the machine", OURS._replace(undo=True, lost=True, helped=True, status=UNKNOWN, unreadable=True), "undo-only"),
     ("no probe can read it", FREE._replace(status=UNKNOWN, unreadable=True), "ask"),
     ("no probe can read it: asked, and looked at now and then", FREE._replace(status=UNKNOWN, unreadable=True, asked=True), "sweep"),
     ("no probe can read it, and nobody to ask", FREE._replace(status=UNKNOWN, unreadable=True, owned=False), "sweep"),

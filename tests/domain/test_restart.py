@@ -136,6 +136,13 @@ CASES = [
     ),
     pytest.param(
         "restart",
+        [replace(EARLY, order=replace(ORDER, verb=Verb.UNDO))],
+        {**ASKED, "restarted_for": {key_of(ORDER)}},
+        DEADLINE,
+        id="the way back is another one",
+    ),
+    pytest.param(
+        "restart",
         [EARLY],
         {**ASKED, "picked_at": DEADLINE - 5 * HOUR},
         DEADLINE - 5 * HOUR,

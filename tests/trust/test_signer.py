@@ -70,6 +70,17 @@ def test_what_is_not_within_its_approval_is_not_signed_and_the_others_are(
     assert list(signed(office)) == [PATH]
 
 
+def test_nothing_is_taken_back_below_what_is_ordered_elsewhere(office: Office) -> None:
+    """A7: the signer holds a way back against all other orders, whatever the server thinks."""
+    undo = order(campaign="u-1", verb="undo")
+    later, other = order(campaign="l-1", version=f"{ORDER.version}.1"), order(campaign="o-1", source="other")
+    approvals = [approval_for(undo, back_to="1.0"), approval_for(later), approval_for(other)]
+    office.sign([], approvals, NOW)
+    assert signer(office).publish([undo, other], NOW).refused == ()
+    assert why(signer(office).publish([undo, other, later], NOW)).startswith("undercuts: ")
+    assert why(signer(office).publish([undo, ORDER], NOW)) == "not-approved"
+
+
 def test_a_deadline_moves_forward_only_with_an_imminent_threat(office: Office) -> None:
     """P8.1, A9."""
     made = signer(office)

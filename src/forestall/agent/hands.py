@@ -76,7 +76,8 @@ def install(memory: Memory, held: Held, *, chosen: bool) -> Outcome:
         outcome = Outcome(True, outcome.detail)
     else:
         outcome = _failed(memory, held, outcome, chosen=chosen)
-    event = ("installed" if outcome.done else "failed") + (" as chosen" if chosen else " by force")
+    done = "taken back" if order.verb is Verb.UNDO else "installed"
+    event = (done if outcome.done else "failed") + (" as chosen" if chosen else " by force")
     memory.note(event, held, detail=outcome.detail)
     memory.save()
     return outcome

@@ -7,7 +7,7 @@ from forestall.agent.memory import Agent, Memory
 from forestall.agent.state import Held, State
 from forestall.domain.asking import Topic
 from forestall.domain.evidence import Status
-from forestall.domain.order import Decision, Hold, Standing, Step, Verb, next_step
+from forestall.domain.order import ACTIVE, Decision, Hold, Order, Standing, Step, next_step, requires_more
 
 _OPEN = {Status.AFFECTED, Status.UNKNOWN}
 
@@ -56,7 +56,7 @@ class _Pass:
             held
             for held in self.memory.state.held.values()
             if campaign in {None, held.order.campaign}
-            and held.order.verb == Verb.UPGRADE
+            and held.order.verb in ACTIVE
             and held.status in _OPEN
             and self.memory.now() < held.order.expires_at
         ]
@@ -108,7 +108,8 @@ class _Pass:
 
     def _decide(self, held: Held) -> Decision:
         now, limits = self.memory.now(), self.memory.agent.limits
-        decision = next_step(orders.order_of(held), self._standing(held), now, limits)
+        order = orders.order_of(held)
+        decision = next_step(order, self._standing(held, order), now, limits)
         rule = decision.rule
         held.until, held.forcing = decision.until, decision.forcing
         held.held_by = sorted(self._holds(Topic.INSTALL)) if rule.name == "in-use" else []
@@ -117,7 +118,8 @@ class _Pass:
             self.memory.note(rule.meaning, held)
         return decision
 
-    def _standing(self, held: Held) -> Standing:
+    def _standing(self, held: Held, order: Order) -> Standing:
+        others = (orders.order_of(each) for each in self.memory.state.held.values())
         return Standing(
             status=Status(held.status),
             offered=held.offered_at is not None,
@@ -128,6 +130,7 @@ class _Pass:
             failed_at=held.failed_at,
             picked_at=held.picked_at,
             holds=self._holds(Topic.INSTALL),
+            required=requires_more(order, others),
         )
 
     def _holds(self, topic: Topic) -> frozenset[Hold]:

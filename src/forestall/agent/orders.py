@@ -164,8 +164,7 @@ def hold(before: Held | None, allowed: Allowed, hint: OrderHint, now: datetime) 
     message, recipe = allowed
     if before is None:
         return Held(order=message, recipe=recipe, hint=hint, held_since=now)
-    same_update = (before.order.source, before.order.version) == (message.source, message.version)
-    if not same_update or before.recipe != recipe:
+    if _aim(before.order) != _aim(message) or before.recipe != recipe:
         return Held(
             order=message,
             recipe=recipe,
@@ -180,6 +179,10 @@ def hold(before: Held | None, allowed: Allowed, hint: OrderHint, now: datetime) 
     return msgspec.structs.replace(
         before, order=message, hint=hint, held_since=held_since, returned_at=returned_at
     )
+
+
+def _aim(message: OrderMessage) -> tuple[str, ...]:
+    return message.verb, message.source, message.version, message.back_to
 
 
 def message_of(order: Order) -> OrderMessage:
@@ -199,6 +202,7 @@ def message_of(order: Order) -> OrderMessage:
         texts=dict(order.texts),
         restart=order.restart,
         imminent=order.imminent,
+        back_to=order.back_to,
     )
 
 
@@ -224,4 +228,5 @@ def order_of(held: Held) -> Order:
         restart=message.restart,
         imminent=message.imminent,
         recipe=recipe,
+        back_to=message.back_to,
     )

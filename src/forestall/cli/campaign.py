@@ -128,6 +128,35 @@ def close(name: Name, by: By = "", data: Directory = None, json: Json = False) -
 def withdraw(name: Name, by: By = "", data: Directory = None, json: Json = False) -> None:
     """Withdraw a patch that does harm: orders are taken back, what was removed is let back (A7)."""
     _step(name, "withdraw", by, data, json=json)
+    if not json:
+        print_line(
+            f"Who has installed it keeps it. To take it back from them: forestall campaign undo {name}"
+        )
+
+
+@app.command()
+def undo(
+    name: Annotated[str, typer.Argument(help="The withdrawn campaign.")],
+    voluntary: Annotated[
+        str, typer.Option(help="Voluntary period, 0 to 14 days: 14d, 8d, 20s. Else the policy's.")
+    ] = "",
+    by: By = "",
+    data: Directory = None,
+    json: Json = False,
+) -> None:
+    """Take a withdrawn patch back from the machines that have it: a campaign like any other, by agents alone (A7)."""
+    from forestall.clock import utc_now
+    from forestall.domain.duration import parse_duration
+    from forestall.server.undo import undo_campaign
+    from forestall.server.wiring import opened
+
+    with opened(data) as installation:
+        period = parse_duration(voluntary) if voluntary else None
+        made = undo_campaign(installation, name, period, by, utc_now())
+    if json:
+        print_json({"campaign": made.id, "phase": made.phase, "deadline_at": made.deadline_at})
+    else:
+        print_line(f"{made.id} takes it back; voluntary until {made.deadline_at:%Y-%m-%d %H:%M} UTC.")
 
 
 @app.command()

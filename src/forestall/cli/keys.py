@@ -104,6 +104,10 @@ def pack(  # noqa: PLR0917, PLR0913 - a command's options
     imminent: Annotated[list[str] | None, typer.Option(help="An update whose deadline moves to now.")] = None,
     reason: Annotated[str, typer.Option(help="Why the threat is imminent.")] = "",
     take_back: Annotated[list[str] | None, typer.Option(help="An update whose papers are withdrawn.")] = None,
+    undo: Annotated[
+        list[str] | None,
+        typer.Option(help="A withdrawn update that may be taken back: UPDATE=VERSION; of a recipe UPDATE."),
+    ] = None,
     renew: Annotated[
         bool, typer.Option("--renew", help="Sign all papers again before they run out.")
     ] = False,
@@ -119,7 +123,7 @@ def pack(  # noqa: PLR0917, PLR0913 - a command's options
 
     wanted = Wanted(
         tuple(approve or ()), voluntary, tuple(imminent or ()), reason, tuple(take_back or ()), renew=renew,
-        recipes=tuple(recipe or ()), payloads=tuple(payload or ()),
+        recipes=tuple(recipe or ()), payloads=tuple(payload or ()), undo=tuple(undo or ()),
     )  # fmt: skip
     with opened(data) as installation:
         asked = pack_papers(installation, folder, wanted, utc_now())
@@ -183,6 +187,10 @@ def approve(  # noqa: PLR0917, PLR0913 - a command's options
     voluntary: Annotated[
         str, typer.Option(help="Nobody is forced earlier than this after the approval [policy].")
     ] = "",
+    undo: Annotated[
+        bool,
+        typer.Option("--undo", help="Approve that it is taken back: UPDATE=VERSION; of a recipe UPDATE."),
+    ] = False,
     recipe: Recipes = None,
     payload: Payloads = None,
     keys: KeyPlaces = None,
@@ -203,12 +211,20 @@ def approve(  # noqa: PLR0917, PLR0913 - a command's options
         if passphrase_file is None and place.development_passphrase.exists():
             passphrase_file = place.development_passphrase
         held = load_keys(keys or [place.offline], passphrase_of(passphrase_file, new=False))
-        wanted = Wanted((update,), voluntary, recipes=tuple(recipe or ()), payloads=tuple(payload or ()))
+        wanted = Wanted(
+            () if undo else (update,),
+            voluntary,
+            recipes=tuple(recipe or ()),
+            payloads=tuple(payload or ()),
+            undo=(update,) if undo else (),
+        )
         published = approve_here(installation, wanted, held, by, utc_now())
     if json:
         print_json(published)
         return
-    print_line(f"{update} is approved. Next: forestall campaign start {update}")
+    name = update.partition("=")[0]
+    following = "forestall campaign undo CAMPAIGN" if undo else f"forestall campaign start {update}"
+    print_line(f"{name} {'may be taken back' if undo else 'is approved'}. Next: {following}")
 
 
 @app.command()

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from forestall.domain.brakes import Wave, position_of, wait_of
 from forestall.domain.device import DeviceId
-from forestall.domain.order import CampaignId, Order, Restart, Verb
+from forestall.domain.order import ACTIVE, CampaignId, Order, Restart, Verb
 from forestall.domain.policy import DAY, MINUTE
 from forestall.domain.product import ProductName
 from forestall.domain.recipe import Recipe
@@ -36,7 +36,11 @@ class Objection(StrEnum):
     NO_WAVES = "no-waves"
     """Waves that do not rise to everybody."""
     NOT_APPROVED = "not-approved"
-    """No approval names this very update."""
+    """No approval allows this verb for this very update."""
+    UNDERCUTS = "undercuts"
+    """It would take back to less than another order requires."""
+    ODD_WAY_BACK = "odd-way-back"
+    """What is to be taken back has no way back, or goes up instead of down."""
     ODD_RECIPE = "odd-recipe"
     """A recipe that cannot be carried out, or that does not belong to this product."""
     OTHER_PRODUCT = "other-product"
@@ -52,7 +56,10 @@ class Objection(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """People tested this update and allow it, offline: never by force before `force_from`, never faster than `pace`."""
+    """People tested this update and allow it, offline: never by force before `force_from`, never faster than `pace`.
+
+    It allows one verb: what may be taken back may not be installed (A7).
+    """
 
     product: str
     remediation: RemediationId
@@ -61,6 +68,9 @@ class Approval:
     pace: tuple[Wave, ...]
     recipe: Recipe | None = None
     """What is done, where there is no package."""
+    verb: Verb = Verb.UPGRADE
+    back_to: str = ""
+    """The version to which packages are taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +128,7 @@ def objections(order: SignedOrder, approval: Approval | None, now: datetime) -> 
         Objection.UNKNOWN_VERB: order.verb not in set(Verb),
         Objection.BACKWARDS: order.deadline_at < order.offered_at,
         Objection.NO_WAVES: not rises(order.rings),
-        Objection.NOT_APPROVED: order.verb == Verb.UPGRADE and not _names(approval, order),
+        Objection.NOT_APPROVED: order.verb in ACTIVE and not _names(approval, order),
         Objection.EXPIRED: order.expires_at <= now,
         Objection.LIVES_TOO_LONG: order.expires_at > now + ORDER_LIVES + CLOCKS_MAY_DIFFER,
     }
@@ -151,8 +161,9 @@ def bound(
         level=order.level,
         texts=order.texts,
         restart=order.restart,
-        imminent=imminence is not None and _same_update(imminence, order),
+        imminent=imminence is not None and _hastens(imminence, order),
         recipe=None if approval is None else approval.recipe,
+        back_to="" if approval is None else approval.back_to,
     )
 
 
@@ -163,7 +174,7 @@ def forced_at(
     found = order.deadline_at + wait_of(order.rings, position)
     if approval is not None:
         found = max(found, approval.force_from + wait_of(approval.pace, position))
-    if imminence is not None and _same_update(imminence, order):
+    if imminence is not None and _hastens(imminence, order):
         found = min(found, imminence.deadline_at + wait_of(imminence.pace, position))
     return found
 
@@ -185,7 +196,12 @@ def rises(waves: Sequence[Wave]) -> bool:
 
 
 def _names(approval: Approval | None, order: SignedOrder) -> bool:
-    return approval is not None and _same_update(approval, order)
+    return approval is not None and approval.verb == order.verb and _same_update(approval, order)
+
+
+def _hastens(imminence: Imminence, order: SignedOrder) -> bool:
+    """Say whether a threat moves an order forward: it hastens the update, never its way back."""
+    return order.verb == Verb.UPGRADE and _same_update(imminence, order)
 
 
 def _same_update(paper: Approval | Imminence, order: SignedOrder) -> bool:

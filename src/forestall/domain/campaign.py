@@ -15,6 +15,8 @@ class Kind(StrEnum):
 
     PATCH = "patch"
     SERVICE_PACK = "service_pack"
+    UNDO = "undo"
+    """Takes a withdrawn update back: it is about the same update, and fixed is whoever has it no more (A7)."""
 
 
 class Phase(StrEnum):
@@ -105,8 +107,8 @@ class Campaign:
 
     @property
     def pushed(self) -> bool:
-        """May be pushed and get a deadline: a critical update or a service pack, nothing milder (P2.5, P3.3)."""
-        return self.level is Level.CRITICAL or self.kind is Kind.SERVICE_PACK
+        """May be pushed and get a deadline: critical, a service pack, a way back; nothing milder (P2.5, P3.3)."""
+        return self.level is Level.CRITICAL or self.kind is not Kind.PATCH
 
 
 def deadline_of(distributed_at: datetime, voluntary_period: timedelta) -> datetime:
@@ -117,10 +119,13 @@ def deadline_of(distributed_at: datetime, voluntary_period: timedelta) -> dateti
 def take(campaign: Campaign, step: Step, now: datetime) -> Campaign | None:
     """Move a campaign one step on, with the dates that go with it; None where the process has no such step.
 
-    An imminent threat voids the announced deadline: the new one is now (P8.1). What is not critical is not pushed.
+    An imminent threat voids the announced deadline: the new one is now (P8.1); no threat hastens a way back. What is
+    not critical is not pushed.
     """
     phase = next_phase(campaign.phase, step)
     if phase is None or (step is Step.DISTRIBUTE and not campaign.pushed):
+        return None
+    if step is Step.IMMINENT and campaign.kind is Kind.UNDO:
         return None
     moved = replace(campaign, phase=phase)
     match step:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from forestall.domain.campaign import Campaign, Phase
+from forestall.domain.campaign import Campaign, Kind, Phase
 from forestall.domain.evidence import Evidence, Limits, Status, Verdict, Witness, judge
 from forestall.domain.policy import HOUR, Policy
 from forestall.domain.record import Record
@@ -31,6 +31,8 @@ class Case(NamedTuple):
     halted: bool = False
     withdrawn: bool = False
     closed: bool = False
+    undo: bool = False
+    """An update is taken back: a matter of agents alone (A7)."""
     announced: bool = False
     offered: bool = False
     """An order has reached it, to choose or by force: there is something to take back."""
@@ -78,6 +80,7 @@ class Moment(NamedTuple):
     halted: bool
     withdrawn: bool
     closed: bool
+    undo: bool
     heard_since: datetime
     """An agent heard after this is online."""
     forced_since: datetime
@@ -103,6 +106,7 @@ def moment_of(campaign: Campaign, now: datetime, policy: Policy) -> Moment:
         halted=campaign.halted_at is not None,
         withdrawn=campaign.phase is Phase.WITHDRAWN,
         closed=campaign.phase is Phase.CLOSED,
+        undo=campaign.kind is Kind.UNDO,
         heard_since=now - policy.check_every - HOUR,
         forced_since=now - policy.retry_after,
         silent_since=now - policy.silent_after,
@@ -153,6 +157,7 @@ def case_of(record: Record, moment: Moment) -> Case:
         halted=moment.halted,
         withdrawn=moment.withdrawn,
         closed=moment.closed,
+        undo=moment.undo,
         announced=record.announced_at is not None,
         offered=record.offered_at is not None or record.forced_at is not None,
         forced=_since(record.forced_at, moment.forced_since),

@@ -8,7 +8,7 @@ from forestall.domain.advisory import Advisory, ProductStatus
 from forestall.domain.evidence import Status
 from forestall.domain.inventory import Inventory, Package, PackageState
 from forestall.domain.product import ProductName, key_of, product_of
-from forestall.domain.remediation import Remediation
+from forestall.domain.remediation import Remediation, RemediationId, parts_of
 from forestall.domain.version import Order, compare_keys, dpkg_key
 
 _WORST_FIRST = (Status.AFFECTED, Status.UNKNOWN, Status.FIXED)
@@ -106,6 +106,26 @@ def status_of(inventory: Inventory, remediation: Remediation) -> tuple[Status, s
         for package in packages
     ]
     return min(verdicts, key=lambda verdict: _WORST_FIRST.index(verdict[0]))
+
+
+def undone_of(inventory: Inventory, update: RemediationId) -> tuple[Status, str]:
+    """Say how a machine stands to the undoing of an update of packages: affected is who has that very version (A7).
+
+    Whoever has a later one, or never had it, has nothing to take back.
+    """
+    release, source, version = parts_of(update)
+    if inventory.release != release:
+        return Status.NOT_AFFECTED, f"runs {inventory.release}, the update was for {release}"
+    packages = [package for package in inventory.packages if package.source == source]
+    for package in packages:
+        if package.state is PackageState.BROKEN:
+            return Status.AFFECTED, f"{package.name} {package.version} is not completely installed"
+        if compare_keys(key_of(release, package.source_version), key_of(release, version)) is Order.EQUAL:
+            return Status.AFFECTED, f"{package.name} {package.version} is of {version}, which was withdrawn"
+    unread = [package for package in packages if key_of(release, package.source_version) is None]
+    if unread:
+        return Status.UNKNOWN, f"{unread[0].name}: {unread[0].source_version} cannot be read"
+    return Status.FIXED, f"nothing of {source} {version} is installed"
 
 
 def _judge(

@@ -1,6 +1,6 @@
 """What an order says, and what an agent may do with it and when (P5.2-P5.4, A5-A7, A10, A11)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -9,7 +9,7 @@ from typing import NamedTuple, NewType
 from forestall.domain.evidence import Status
 from forestall.domain.product import ProductName
 from forestall.domain.recipe import Recipe
-from forestall.domain.remediation import RemediationId, id_of
+from forestall.domain.remediation import RemediationId, id_of, undercuts
 from forestall.domain.rule import Condition, Rule, conditions
 
 CampaignId = NewType("CampaignId", str)
@@ -41,11 +41,20 @@ class Verb(StrEnum):
 
     UPGRADE = "upgrade"
     RECALL = "recall"
+    UNDO = "undo"
+    """Take a withdrawn update back: to the version that people approved, or by its recipe (A7)."""
+
+
+ACTIVE = frozenset({Verb.UPGRADE, Verb.UNDO})
+"""What changes a machine, and so needs an approval that says just this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One campaign's order to one machine: bring the packages of `source` to at least `version`, or do its recipe."""
+    """One campaign's order to one machine: bring the packages of `source` to at least `version`, or do its recipe.
+
+    `UNDO` takes exactly `version` back.
+    """
 
     campaign: CampaignId
     revision: int
@@ -66,6 +75,8 @@ class Order:
     imminent: bool = False
     """The deadline is that of an imminent threat: nobody waits for a countdown to install (A5, P8.2)."""
     recipe: Recipe | None = None
+    back_to: str = ""
+    """The version to which packages are taken back; a recipe knows its own way."""
 
     @property
     def remediation(self) -> RemediationId:
@@ -133,6 +144,8 @@ class Standing:
     picked_at: datetime | None = None
     """The moment that the person picked."""
     holds: frozenset[Hold] = frozenset()
+    required: bool = False
+    """Another order that the machine holds needs what this one would take back; see `requires_more`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +190,8 @@ class Facts(NamedTuple):
     asked_today: bool
     asked_now: bool
     """The server was asked within the last minute, or asked just now in vain."""
+    required: bool
+    """Another campaign requires more than what this order would take back to."""
 
 
 def _when(**facts: bool | frozenset[Status]) -> dict[str, Condition]:
@@ -191,6 +206,7 @@ RULES: tuple[Rule[Step], ...] = (
     Rule("recalled",          "A7",   _when(recalled=True),                     Step.DROP,          "the update was withdrawn"),
     Rule("restart-pending",   "A6",   _when(status=_PENDING),                   Step.AWAIT_RESTART, "installed; in force after a restart"),
     Rule("nothing-to-do",     "A3",   _when(status=_DONE),                      Step.REST,          "nothing is left to do"),
+    Rule("required",          "A7",   _when(required=True),                     Step.REST,          "not taken back: another campaign requires more"),
     Rule("expired",           "A11",  _when(expired=True),                      Step.CHECK_IN,      "too old: the server must say it again"),
     Rule("not-yet-offered",   "P5.2", _when(released=False),                    Step.WAIT,          "the offer has not begun"),
     Rule("offer",             "P5.2", _when(offered=False),                     Step.OFFER,         "the person picks the moment"),
@@ -238,6 +254,7 @@ def facts_of(order: Order, standing: Standing, now: datetime, limits: Limits) ->
         asked_today=asked is not None and timedelta() <= asked <= limits.recall_check_within,
         asked_now=standing.unanswered
         or (asked is not None and timedelta() <= asked <= limits.recall_check_fresh),
+        required=standing.required,
     )
 
 
@@ -253,6 +270,14 @@ def _until(rule: Rule[Step], order: Order, standing: Standing, limits: Limits) -
         "failed-lately": failed_at and failed_at + limits.retry_after,
     }
     return ends.get(rule.name)
+
+
+def requires_more(order: Order, others: Iterable[Order]) -> bool:
+    """Say whether another order needs more than the version that this one would take back to (A7)."""
+    return order.verb is Verb.UNDO and any(
+        other.verb is Verb.UPGRADE and undercuts(order.remediation, order.back_to, other.remediation)
+        for other in others
+    )
 
 
 def missed(picked_at: datetime, passed_at: datetime | None, now: datetime, limits: Limits) -> bool:

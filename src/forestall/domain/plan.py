@@ -47,7 +47,7 @@ RULES: tuple[Rule[Action | None], ...] = (
     Rule("held-unread",       "A2",   when(quarantined=True, status=_UNKNOWN, held_long=True, told=False), Action.TELL,   "off the network and unreadable for a day: a person looks"),
     Rule("held",              "P6.4", when(quarantined=True),                                          None,              "off the network until it is seen fixed"),
     Rule("halted",            "A7",   when(halted=True),                                               None,              "the campaign is halted: nothing new starts"),
-    Rule("announce",          "P6.1", when(announced=False, owned=True),                               Action.ANNOUNCE,   "tell everybody: what, where the patch is, until when"),
+    Rule("announce",          "P6.1", when(announced=False, owned=True, undo=False),                   Action.ANNOUNCE,   "tell everybody: what, where the patch is, until when"),
     Rule("help-desk",         "A4",   when(managed=True, lost=True, helped=False),                     Action.HELP,       "the agent is silent or keeps failing: help desk"),
     # Managed machines.
     Rule("restart",           "A6",   when(**_OURS, status=_PENDING, overdue=True, online=True, restarting=False), Action.RESTART, "installed but not effective: restart, with a countdown"),
@@ -62,6 +62,7 @@ RULES: tuple[Rule[Action | None], ...] = (
     Rule("away",              "A11",  when(**_OURS, overdue=True),                                     None,              "away: its last valid order binds it, nothing else happens"),
     Rule("offer",             "P5.2", when(**_OURS, offered=False),                                    Action.OFFER,      "offered: the person picks the moment"),
     Rule("voluntary",         "P5.2", when(**_OURS),                                                   None,              "offered; free to choose until the deadline"),
+    Rule("undo-only",         "A7",   when(undo=True),                                                 None,              "taken back by its agent alone: nobody is warned, probed or removed"),
     # Unmanaged machines, and managed ones whose agent is lost.
     Rule("ask",               "A2",   when(status=_UNKNOWN, unreadable=True, owned=True, asked=False), Action.ASK,        "no probe can read it: its owner is asked to check"),
     Rule("sweep",             "P6.2", when(status=_UNKNOWN, looked=False),                             Action.LOOK,       "nothing fresh is known: probe it"),

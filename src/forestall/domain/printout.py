@@ -31,6 +31,7 @@ FACTS: Mapping[str, tuple[str, str]] = {
     "halted":        ("the campaign is halted", "not halted"),
     "withdrawn":     ("the patch is withdrawn", "not withdrawn"),
     "closed":        ("the campaign is over", "the campaign goes on"),
+    "undo":          ("an update is taken back", "an update is brought"),
     "announced":     ("announced", "not announced yet"),
     "offered":       ("an order has reached it", "no order has reached it yet"),
     "forced":        ("forced not long ago", "not forced lately"),
@@ -70,6 +71,7 @@ AGENT_FACTS: Mapping[str, tuple[str, str]] = {
     "failed_lately": ("forced in vain not long ago", "not forced in vain lately"),
     "asked_today":   ("the server was asked today", "the server was not asked for a day"),
     "asked_now":     ("the server was asked just now", "the server was not asked just now"),
+    "required":      ("another campaign requires what this one takes back", "nothing else requires it"),
 }
 """Each fact of an order on a machine in words."""
 

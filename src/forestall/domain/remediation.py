@@ -8,6 +8,7 @@ from typing import NewType
 
 from forestall.domain.advisory import AdvisoryId, VulnerabilityId
 from forestall.domain.product import ProductName, key_of, product_of
+from forestall.domain.version import Order, compare_keys
 
 RemediationId = NewType("RemediationId", str)
 """`<release>/<source>/<version>`, for example `bookworm/openssl/3.0.22-1~deb12u2`."""
@@ -27,6 +28,18 @@ def id_of(release: str, source: str, version: str) -> RemediationId:
 def by_recipe(remediation: RemediationId) -> bool:
     """Say whether an update has no package: packages say nothing about it, and it concerns every machine (P1.4)."""
     return product_of(parts_of(remediation)[0]) is ProductName.RECIPE
+
+
+def undercuts(update: RemediationId, back_to: str, required: RemediationId) -> bool:
+    """Say whether taking `update` back to this version leaves less than another update requires (A7).
+
+    A recipe goes back to no version. Versions that cannot be compared are taken for the worse.
+    """
+    release, source, version = parts_of(required)
+    if not back_to or parts_of(update)[:2] != (release, source):
+        return False
+    order = compare_keys(key_of(release, back_to), key_of(release, version))
+    return order in {Order.LESS, Order.UNKNOWN}
 
 
 @dataclass(frozen=True, slots=True)

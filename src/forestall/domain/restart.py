@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from forestall.domain.order import Decision, Hold, Limits, Order, Restart, Step
+from forestall.domain.order import Decision, Hold, Limits, Order, Restart, Step, Verb
 from forestall.domain.rule import Condition, Rule, conditions
 
 
@@ -158,8 +158,9 @@ def facts_of(
 
 
 def key_of(order: Order) -> str:
-    """Name what a machine is restarted for: a campaign's version."""
-    return f"{order.campaign} {order.version}"
+    """Name what a machine is restarted for: a campaign's version, or the way back from it."""
+    back = " back" if order.verb is Verb.UNDO else ""
+    return f"{order.campaign} {order.version}{back}"
 
 
 def _window(pending: Pending, back_at: datetime | None, limits: Limits) -> Window:

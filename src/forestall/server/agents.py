@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from forestall import protocol
+from forestall.domain.campaign import Kind
 from forestall.domain.device import DeviceId
 from forestall.domain.events import Event, EventKind
 from forestall.domain.evidence import Evidence, Status, Witness
@@ -106,7 +107,8 @@ def compare(con: Connection, machines: Iterable[DeviceId], now: datetime) -> Non
     affected: dict[CampaignId, dict[DeviceId, Status]] = {}
     said: dict[CampaignId, list[Observation]] = {}
     for campaign in campaigns.active(con):
-        found = inventories.standing_of(con, campaign.remediation, wanted)
+        undo = campaign.kind is Kind.UNDO
+        found = inventories.standing_of(con, campaign.remediation, wanted, undo=undo)
         said[campaign.id] = [
             Observation(device, Evidence(Witness.INVENTORY, status, now)) for device, status in found.items()
         ]

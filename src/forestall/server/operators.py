@@ -171,7 +171,7 @@ def _start(
         raise InputError(f"{row.remediation} is not rated yet. First: forestall rate {row.remediation}")
     _not_driven_yet(con, row.remediation, guideline.kind)
     campaign = Campaign(
-        id=_new_id(con, row.remediation),
+        id=new_id(con, row.remediation),
         revision=1,
         remediation=row.remediation,
         kind=guideline.kind,
@@ -251,7 +251,7 @@ def find_update(database: Database, name: str) -> TriageRow:
     return rows[0]
 
 
-def _new_id(con: Connection, remediation: RemediationId) -> CampaignId:
+def new_id(con: Connection, remediation: RemediationId) -> CampaignId:
     """Name a campaign after its source package and a number, so that people can say it."""
     _, source, _ = parts_of(remediation)
     taken = {campaign.id for campaign in campaigns.everything(con)}

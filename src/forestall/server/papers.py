@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
+
 from forestall.domain.brakes import pace_of
 from forestall.domain.duration import parse_duration
 from forestall.domain.errors import InputError
 from forestall.domain.events import Event, EventKind
+from forestall.domain.order import Verb
 from forestall.domain.product import product_of
 from forestall.domain.recipe import Payload, payload_in
 from forestall.domain.remediation import RemediationId, by_recipe, parts_of
@@ -19,13 +22,20 @@ from forestall.server.trust_place import trust_place
 from forestall.server.wiring import Installation
 from forestall.store import devices, ledger
 from forestall.trust.channel import Adopt, ask
-from forestall.trust.documents import ImminentDocument, RemediationDocument, remediation_of, wave_messages
+from forestall.trust.documents import (
+    ImminentDocument,
+    RemediationDocument,
+    approval_of,
+    read,
+    remediation_of,
+    wave_messages,
+)
 from forestall.trust.keys import Keys
 from forestall.trust.papers import SHAPES
 from forestall.trust.payloads import payload_of
 from forestall.trust.recipe import RecipeMessage, read_recipe_file, recipe_of
 from forestall.trust.repository import Repository
-from forestall.trust.roles import imminent_path, remediation_path
+from forestall.trust.roles import Role, imminent_path, remediation_path
 from forestall.trust.signer import Published
 from forestall.trust.travel import Asked, Folder
 
@@ -45,6 +55,8 @@ class Wanted:
     """Recipe files of approved updates that have no package."""
     payloads: tuple[Path, ...] = ()
     """The files that these recipes name by their hashes."""
+    undo: tuple[str, ...] = ()
+    """Withdrawn updates that may be taken back: `UPDATE=VERSION`, of a recipe `UPDATE` alone (A7)."""
 
 
 def pack_papers(installation: Installation, folder: Path, wanted: Wanted, now: datetime) -> list[Asked]:
@@ -56,14 +68,15 @@ def pack_papers(installation: Installation, folder: Path, wanted: Wanted, now: d
     """
     if wanted.imminent and not wanted.reason.strip():
         raise InputError("Say why the threat is imminent: --reason (it is signed and shown)")
+    repository = trust_place(installation.settings.directory).repository
     recipes = _recipes(wanted.recipes)
     papers: list[RemediationDocument | ImminentDocument] = [
         *(_approval(installation, name, wanted.voluntary, recipes, now) for name in wanted.approve),
+        *(_way_back(installation, repository, name, wanted.voluntary, now) for name in wanted.undo),
         *(_declaration(installation, name, wanted.reason, now) for name in wanted.imminent),
     ]
     for update in recipes.keys() - {remediation_of(paper) for paper in papers}:
         raise InputError(f"{update} has a recipe file, but is not among the updates to approve")
-    repository = trust_place(installation.settings.directory).repository
     _check_payloads(recipes.values(), wanted.payloads, repository)
     gone = [
         path(RemediationId(name)) for name in wanted.take_back for path in (remediation_path, imminent_path)
@@ -173,6 +186,30 @@ def _approval(
         advisories=tuple(row.advisories[:1_000]),
         recipe=recipe,
     )
+
+
+def _way_back(
+    installation: Installation, repository: Repository, asked: str, voluntary: str, now: datetime
+) -> RemediationDocument:
+    """Write the approval to take an update back, in the place of the one to install it; its recipe stays."""
+    name, _, back_to = asked.partition("=")
+    row = find_update(installation.database, name)
+    recipes: dict[RemediationId, RecipeMessage] = {}
+    if by_recipe(row.remediation):
+        known = repository.files_of(repository.newest(Role.REMEDIATIONS)).get(
+            remediation_path(row.remediation)
+        )
+        paper = None if known is None else read(known, RemediationDocument)
+        if not isinstance(paper, RemediationDocument) or paper.recipe is None:
+            raise InputError(f"{row.remediation} is not approved, so there is no recipe to take it back by")
+        recipes = {row.remediation: paper.recipe}
+    written = _approval(installation, row.remediation, voluntary, recipes, now)
+    paper = msgspec.structs.replace(written, verb=Verb.UNDO, back_to=back_to or None)
+    odd = approval_of(paper)
+    if isinstance(odd, str):
+        hint = "" if by_recipe(row.remediation) else f" Say where to: --undo {row.remediation}=VERSION"
+        raise InputError(f"{row.remediation} cannot be taken back: {odd}.{hint}")
+    return paper
 
 
 def _declaration(installation: Installation, name: str, reason: str, now: datetime) -> ImminentDocument:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from forestall.domain.brakes import forced_from, pace_of
-from forestall.domain.campaign import Campaign, deadline_of
+from forestall.domain.campaign import Campaign, Kind, deadline_of
 from forestall.domain.events import Event, EventKind
 from forestall.domain.order import CampaignId, Restart, Verb
 from forestall.domain.policy import Policy
@@ -99,7 +99,7 @@ def order_document(campaign: Campaign, fleet: int, now: datetime, policy: Policy
     return OrderDocument(
         campaign=campaign.id,
         revision=campaign.revision,
-        verb=Verb.UPGRADE,
+        verb=Verb.UNDO if campaign.kind is Kind.UNDO else Verb.UPGRADE,
         product=product_of(release),
         release=release,
         source=source,

@@ -31,7 +31,8 @@ _STANDING = """
 WITH wanted AS (
     SELECT v.id, s.remediation, s.release,
            CASE WHEN v.key IS NULL OR s.key IS NULL THEN 'unknown'
-                WHEN v.key < s.key THEN 'affected' ELSE 'fixed' END AS status
+                WHEN CASE WHEN :undo THEN v.key = s.key ELSE v.key < s.key END THEN 'affected'
+                ELSE 'fixed' END AS status
     FROM stage AS s JOIN package_version AS v ON v.release = s.release AND v.source = s.source
 ), standing AS (
     SELECT w.remediation, i.id AS inventory,
@@ -44,8 +45,8 @@ WITH wanted AS (
     GROUP BY w.remediation, i.id
 )
 """
-"""How each distinct set of packages stands to each staged remediation, or only the sets of some machines; sets without
-the source do not appear."""
+"""How each distinct set of packages stands to each staged remediation, or to its undoing, or only the sets of some
+machines; sets without the source do not appear."""
 
 _COUNTS = text(
     f"""{_STANDING}
@@ -156,21 +157,25 @@ def affected_counts(
 ) -> dict[RemediationId, int]:
     """Count, for each update, the machines that lack it, or one of them; updates that nobody lacks are left out."""
     with staged(con, _STAGE, _stage_rows(remediations)):
-        asked = {"devices": None if device is None else [device]}
+        asked = {"devices": None if device is None else [device], "undo": False}
         return {RemediationId(name): count for name, count in con.execute(_COUNTS, asked)}
 
 
 def standing_of(
-    con: Connection, remediation: RemediationId, devices: Iterable[DeviceId] | None = None
+    con: Connection,
+    remediation: RemediationId,
+    devices: Iterable[DeviceId] | None = None,
+    *,
+    undo: bool = False,
 ) -> dict[DeviceId, Status]:
-    """Say how each machine with an inventory stands to an update, or each of some machines.
+    """Say how each machine with an inventory stands to an update, or each of some machines; or to its `undo`.
 
-    Of recipes inventories say nothing.
+    Of recipes inventories say nothing. Affected by an update that is to be undone is who has that very version (A7).
     """
     if by_recipe(remediation):
         return {}
     release, source, version = parts_of(remediation)
-    wanted = {"devices": None if devices is None else list(devices)}
+    wanted = {"devices": None if devices is None else list(devices), "undo": undo}
     with staged(con, _STAGE, [(remediation, release, source, key_of(release, version))]):
         return {DeviceId(device): Status(status) for device, status in con.execute(_BY_DEVICE, wanted)}
 

@@ -8,9 +8,10 @@ import msgspec
 
 from forestall.domain.authority import Approval, Imminence, Objection, SignedOrder
 from forestall.domain.brakes import Wave
-from forestall.domain.order import CampaignId, Restart
+from forestall.domain.order import CampaignId, Restart, Verb
 from forestall.domain.product import ProductName, is_update
-from forestall.domain.remediation import RemediationId, id_of
+from forestall.domain.recipe import Recipe, RunPayload
+from forestall.domain.remediation import RemediationId, id_of, undercuts
 from forestall.protocol import Count, Instant, Text, Word, in_this_age
 from forestall.trust.recipe import RecipeMessage, recipe_of
 
@@ -32,8 +33,11 @@ class WaveMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Waves = Annotated[tuple[WaveMessage, ...], msgspec.Meta(min_length=1, max_length=32)]
 
 
-class RemediationDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An approval: this update was tested and may be installed, by force from `force_from` at this pace."""
+class RemediationDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An approval: this update was tested and may be installed, by force from `force_from` at this pace.
+
+    Or, by its verb: this update was withdrawn and may be taken back, and so not be installed (A7).
+    """
 
     product: Word
     release: Word
@@ -46,6 +50,9 @@ class RemediationDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """What it closes, for people."""
     recipe: RecipeMessage | None = None
     """What is done where there is no package, and only there (P1.4)."""
+    verb: Verb = Verb.UPGRADE
+    back_to: Word | None = None
+    """The version to which packages are taken back, and only they."""
 
     def __post_init__(self) -> None:
         in_this_age(self.approved_at, self.force_from)
@@ -128,6 +135,9 @@ def approval_of(paper: RemediationDocument) -> Approval | str:
         return f"{Objection.ODD_RECIPE}: {recipe}"
     if (recipe is None) is (paper.product == ProductName.RECIPE):
         return f"{Objection.ODD_RECIPE}: recipes belong to the product {ProductName.RECIPE}, and only there"
+    odd = _odd_verb(paper, recipe)
+    if odd:
+        return f"{Objection.ODD_WAY_BACK}: {odd}"
     return Approval(
         product=paper.product,
         remediation=remediation_of(paper),
@@ -135,7 +145,27 @@ def approval_of(paper: RemediationDocument) -> Approval | str:
         force_from=paper.force_from,
         pace=waves_of(paper.pace),
         recipe=recipe,
+        verb=paper.verb,
+        back_to=paper.back_to or "",
     )
+
+
+def _odd_verb(paper: RemediationDocument, recipe: Recipe | None) -> str:
+    """Say why an approval's verb cannot be carried out; empty where it can."""
+    if paper.verb is Verb.UPGRADE:
+        return "" if paper.back_to is None else "only what is taken back goes back to a version"
+    if paper.verb is not Verb.UNDO:
+        return f"{paper.verb} needs no approval"
+    if recipe is not None:
+        reversible = paper.back_to is None and (not isinstance(recipe, RunPayload) or recipe.undo is not None)
+        return "" if reversible else "its recipe does not say how it is taken back"
+    if paper.product == ProductName.WINDOWS or paper.back_to is None:
+        return f"updates of {paper.product} are not taken back, or not without the version to go back to"
+    back_to = paper.back_to
+    down = is_update(paper.product, paper.release, paper.source, back_to) and undercuts(
+        remediation_of(paper), back_to, remediation_of(paper)
+    )
+    return "" if down else f"{back_to} is not below {paper.version}"
 
 
 def imminence_of(paper: ImminentDocument) -> Imminence:

@@ -15,11 +15,19 @@ from tuf.api.metadata import Root, Targets
 
 from forestall.domain.authority import Imminence, Objection, objections
 from forestall.domain.errors import InputError
-from forestall.domain.order import CampaignId, Verb
+from forestall.domain.order import ACTIVE, CampaignId, Verb
 from forestall.domain.policy import HOUR
+from forestall.domain.remediation import RemediationId, undercuts
 from forestall.durable import write_whole
 from forestall.trust.caps import Caps, Plan, most_in_an_hour, plan_of
-from forestall.trust.documents import OrderDocument, odd_names, read, signed_order_of, write
+from forestall.trust.documents import (
+    OrderDocument,
+    odd_names,
+    read,
+    remediation_of,
+    signed_order_of,
+    write,
+)
 from forestall.trust.metadata import (
     expiry,
     make_papers,
@@ -88,12 +96,14 @@ class Signer:
         papers = papers_in(self.repository, now)
         kept: dict[str, OrderDocument] = {}
         plans: dict[str, Plan] = {}
+        required = [remediation_of(each) for each in wanted if each.verb == Verb.UPGRADE]
         refused: list[Refused] = []
         expires_at = expiry(Role.ORDERS, now)
         # Those signed before come first: a new order never pushes out one that machines already hold.
         for order in sorted(wanted, key=lambda each: each.campaign not in self._memory):
             paper = msgspec.structs.replace(order, expires_at=expires_at)
             why, plan = self._examined(paper, papers, plans.values(), now)
+            why = why or _undercuts(paper, papers, required)
             if why or order.campaign in kept:
                 refused.append(Refused(order.campaign[:128], why or "named twice"))
                 continue
@@ -161,7 +171,7 @@ class Signer:
         against = objections(order, approval, now)
         if against:
             return ", ".join(against), nothing
-        plan = plan_of(order, approval, imminence) if order.verb == Verb.UPGRADE else nothing
+        plan = plan_of(order, approval, imminence) if order.verb in ACTIVE else nothing
         return self._over(paper, plan, plans, imminence, now), plan
 
     def _over(
@@ -243,6 +253,22 @@ class Signer:
                 f"{self.directory} and start the signer again"
             )
         return held
+
+
+def _undercuts(paper: OrderDocument, papers: Papers, required: Iterable[RemediationId]) -> str:
+    """Say whether an order takes back what another one requires (A7)."""
+    update = remediation_of(paper)
+    approval = papers.approvals.get(update)
+    if paper.verb != Verb.UNDO or approval is None:
+        return ""
+    over = sorted(
+        other
+        for other in required
+        if undercuts(update, approval.back_to, other)
+        and (its := papers.approvals.get(other)) is not None
+        and its.verb is Verb.UPGRADE
+    )
+    return f"{Objection.UNDERCUTS}: {over[0]} is ordered, too" if over else ""
 
 
 def _without_expiry(data: bytes) -> bytes:

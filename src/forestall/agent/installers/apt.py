@@ -27,6 +27,7 @@ _OPTIONS = (
     "-o=Acquire::Retries=2",
     "--no-install-recommends",
 )
+_BACK = ("--allow-downgrades", "--no-remove", "--")
 _SPACE_FACTOR = 3
 """Free space wanted, in sizes of what is to be unpacked and downloaded (R32)."""
 _PLAN_LIMIT = timedelta(minutes=5)
@@ -105,11 +106,36 @@ def undo(debian: Debian, pins: Sequence[str], transcript: Path) -> Outcome:
     repaired = repair(debian, transcript)
     if not repaired.done:
         return repaired
+    plan = _plan_back(debian, pins)
+    if isinstance(plan, Outcome):
+        return plan
+    ran = _apt_get(debian, ("install", *_BACK, *pins), _INSTALL_LIMIT, transcript)
+    if ran.status != 0:
+        return Outcome(False, f"apt failed: {_complaint(ran)}")
+    return Outcome(True, f"brought back {listed(f'{c.name} {c.new}' for c in plan.changes)}")
+
+
+def download_back(debian: Debian, source: str, version: str) -> Outcome:
+    """Fetch what `undo` of `source` to `version` needs into apt's own cache; install nothing."""
+    _apt_get(debian, ("update", "-q"), _DOWNLOAD_LIMIT)  # offline, the last lists are good enough
+    pins = way_back(debian, source, version)
+    plan = _plan_back(debian, pins)
+    if isinstance(plan, Outcome):
+        return plan
+    ran = _apt_get(debian, ("install", "--download-only", *_BACK, *pins), _DOWNLOAD_LIMIT)
+    if ran.status != 0:
+        return Outcome(False, f"apt cannot download: {_complaint(ran)}")
+    return Outcome(True, f"downloaded {listed(change.name for change in plan.changes)}")
+
+
+def _plan_back(debian: Debian, pins: Sequence[str]) -> Plan | Outcome:
+    """Say what apt would do for `pins`, or why that is not to be done."""
+    if not pins:
+        return Outcome(False, "the archive has the version to go back to no more: a person looks")
     odd = [pin for pin in pins if not _PIN.fullmatch(pin)]
-    if odd or not pins:
-        return Outcome(False, f"not exact packages: {printable(listed(odd) or 'none at all', 300)}")
-    back = ("--allow-downgrades", "--no-remove", "--", *pins)
-    ran = _apt_get(debian, ("install", "--simulate", *back), _PLAN_LIMIT)
+    if odd:
+        return Outcome(False, f"not exact packages: {printable(listed(odd), 300)}")
+    ran = _apt_get(debian, ("install", "--simulate", *_BACK, *pins), _PLAN_LIMIT)
     plan = read_plan(ran.output)
     if ran.status != 0 or plan.removals:
         return Outcome(False, f"apt finds no way back: {_complaint(ran)}")
@@ -117,10 +143,7 @@ def undo(debian: Debian, pins: Sequence[str], transcript: Path) -> Outcome:
     more = [change.name for change in plan.changes if change.name.partition(":")[0] not in named]
     if more or not plan.changes:
         return Outcome(False, f"refused: the way back would change {listed(more) or 'nothing'}")
-    ran = _apt_get(debian, ("install", *back), _INSTALL_LIMIT, transcript)
-    if ran.status != 0:
-        return Outcome(False, f"apt failed: {_complaint(ran)}")
-    return Outcome(True, f"brought back {listed(f'{c.name} {c.new}' for c in plan.changes)}")
+    return plan
 
 
 def way_back(debian: Debian, source: str, version: str) -> list[str]:

@@ -70,13 +70,22 @@ def pins_of(inventory: Inventory, source: str, version: str) -> list[str]:
 
 def download(rpm: Rpm, pins: Sequence[str]) -> Outcome:
     """Fetch what an installation of exactly `pins` needs into dnf's own cache; install nothing (P5.3)."""
+    return _download(rpm, "upgrade", pins)
+
+
+def download_back(rpm: Rpm, pins: Sequence[str]) -> Outcome:
+    """Fetch what `undo` to exactly `pins` needs; install nothing."""
+    return _download(rpm, "downgrade", pins)
+
+
+def _download(rpm: Rpm, verb: str, pins: Sequence[str]) -> Outcome:
     refreshed = _dnf(rpm, ("makecache", "--refresh"), _DOWNLOAD_LIMIT)
     if refreshed.status != 0:
         return Outcome(False, f"dnf cannot refresh its package lists: {_complaint(refreshed)}")
-    refusal = _refusal(rpm, "upgrade", pins)
+    refusal = _refusal(rpm, verb, pins)
     if refusal is not None:
         return refusal
-    ran = _dnf(rpm, ("upgrade", "--assumeyes", "--downloadonly", "--", *pins), _DOWNLOAD_LIMIT)
+    ran = _dnf(rpm, (verb, "--assumeyes", "--downloadonly", "--", *pins), _DOWNLOAD_LIMIT)
     if ran.status != 0:
         return Outcome(False, f"dnf cannot download: {_complaint(ran)}")
     return Outcome(True, f"downloaded {listed(pins)}")

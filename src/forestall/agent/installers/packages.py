@@ -12,8 +12,8 @@ from forestall.agent.restarts import Holding
 from forestall.agent.rpm import Rpm
 from forestall.agent.sight import Sight
 from forestall.domain.evidence import Status
-from forestall.domain.matching import status_of
-from forestall.domain.order import Order
+from forestall.domain.matching import status_of, undone_of
+from forestall.domain.order import Order, Verb
 from forestall.domain.remediation import Remediation
 
 
@@ -25,7 +25,7 @@ class DebianPackages:
 
     def status(self, order: Order, sight: Sight) -> tuple[Status, str]:
         """Compare by dpkg's order; old code that still runs waits for a restart."""
-        found = status_of(sight.inventory, _remediation(order))
+        found = _compared(order, sight)
         if found[0] is not Status.FIXED:
             return found
         return _effective(found, self.holding(order, sight))
@@ -36,10 +36,15 @@ class DebianPackages:
 
     def download(self, order: Order, sight: Sight) -> Outcome:
         """Fetch into apt's own cache."""
+        if order.verb is Verb.UNDO:
+            return apt.download_back(self.debian, order.source, order.back_to)
         return apt.download(self.debian, apt.names_of(sight.inventory, order.source))
 
     def install(self, order: Order, sight: Sight, transcript: Path) -> Outcome:
-        """Bring what is installed to what the archive offers."""
+        """Bring what is installed to what the archive offers, or back to the approved version."""
+        if order.verb is Verb.UNDO:
+            way_back = apt.way_back(self.debian, order.source, order.back_to)
+            return apt.undo(self.debian, way_back, transcript)
         return apt.install(self.debian, apt.names_of(sight.inventory, order.source), transcript)
 
     def repair(self, transcript: Path) -> Outcome:
@@ -55,7 +60,7 @@ class RpmPackages:
 
     def status(self, order: Order, sight: Sight) -> tuple[Status, str]:
         """Compare by rpm's order; old code that still runs waits for a restart."""
-        found = status_of(sight.inventory, _remediation(order))
+        found = _compared(order, sight)
         if found[0] is not Status.FIXED:
             return found
         return _effective(found, self.holding(order, sight))
@@ -69,19 +74,31 @@ class RpmPackages:
 
     def download(self, order: Order, sight: Sight) -> Outcome:
         """Fetch into dnf's own cache."""
-        return dnf.download(self.rpm, dnf.pins_of(sight.inventory, order.source, order.version))
+        if order.verb is Verb.UNDO:
+            return dnf.download_back(self.rpm, _pins(order, sight))
+        return dnf.download(self.rpm, _pins(order, sight))
 
     def install(self, order: Order, sight: Sight, transcript: Path) -> Outcome:
         """Bring what is installed to exactly the version that was approved."""
-        return dnf.install(self.rpm, dnf.pins_of(sight.inventory, order.source, order.version), transcript)
+        if order.verb is Verb.UNDO:
+            return dnf.undo(self.rpm, _pins(order, sight), transcript)
+        return dnf.install(self.rpm, _pins(order, sight), transcript)
 
     def repair(self, transcript: Path) -> Outcome:
         """Let dnf finish."""
         return dnf.repair(self.rpm, transcript)
 
 
-def _remediation(order: Order) -> Remediation:
-    return Remediation(order.release, order.source, order.version, (), (), order.offered_at)
+def _compared(order: Order, sight: Sight) -> tuple[Status, str]:
+    if order.verb is Verb.UNDO:
+        return undone_of(sight.inventory, order.remediation)
+    wanted = Remediation(order.release, order.source, order.version, (), (), order.offered_at)
+    return status_of(sight.inventory, wanted)
+
+
+def _pins(order: Order, sight: Sight) -> list[str]:
+    version = order.back_to if order.verb is Verb.UNDO else order.version
+    return dnf.pins_of(sight.inventory, order.source, version)
 
 
 def _effective(found: tuple[Status, str], holding: Holding) -> tuple[Status, str]:

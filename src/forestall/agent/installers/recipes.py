@@ -14,7 +14,7 @@ from forestall.agent.sight import Sight
 from forestall.agent.trusted import sha256_of, trusted
 from forestall.domain.errors import AgentError
 from forestall.domain.evidence import Status
-from forestall.domain.order import Order
+from forestall.domain.order import Order, Verb
 from forestall.domain.recipe import (
     Answer,
     Check,
@@ -30,6 +30,12 @@ from forestall.domain.remediation import RemediationId
 from forestall.trust.verifier import Trust
 
 _NO_RECIPE = "nobody approves a recipe for it any more"
+_TAKEN_BACK = {
+    Status.AFFECTED: Status.FIXED,
+    Status.FIXED: Status.AFFECTED,
+    Status.PENDING_RESTART: Status.AFFECTED,
+}
+"""How a machine stands to the undoing, by how it stands to the update."""
 
 
 def install(machine: Machine, name: RemediationId, recipe: Recipe, transcript: Path) -> Outcome:
@@ -60,6 +66,14 @@ def detect(machine: Machine, name: RemediationId, recipe: Recipe) -> Answer:
         return Answer(Status.UNKNOWN, _said(error))
 
 
+def undone(machine: Machine, name: RemediationId, recipe: Recipe) -> Answer:
+    """Look whether what the recipe did is taken back: affected is where it still stands (A7)."""
+    if kept_for(machine.directory, name).unfinished.exists():
+        return Answer(Status.AFFECTED, "what was begun was cut off")
+    status, reason = detect(machine, name, recipe)
+    return Answer(_TAKEN_BACK.get(status, status), reason)
+
+
 def undo(machine: Machine, name: RemediationId, recipe: Recipe, transcript: Path) -> Outcome:
     """Take back what the recipe did, where it can be taken back."""
     kept = kept_for(machine.directory, name)
@@ -85,7 +99,8 @@ class Recipes:
         """Ask what the recipe asks."""
         if order.recipe is None:
             return Status.UNKNOWN, _NO_RECIPE
-        return detect(self.machine, order.remediation, order.recipe)
+        look = undone if order.verb is Verb.UNDO else detect
+        return look(self.machine, order.remediation, order.recipe)
 
     def download(self, order: Order, sight: Sight) -> Outcome:  # noqa: ARG002
         """Fetch the payload into the agent's own store."""
@@ -95,11 +110,12 @@ class Recipes:
         return payloads.fetch(self.machine.directory, payload, self.trust, self.now())
 
     def install(self, order: Order, sight: Sight, transcript: Path) -> Outcome:
-        """Do what the recipe says; a payload that was not there yet is fetched first."""
+        """Do what the recipe says, or take it back; a payload that was not there yet is fetched first."""
         if order.recipe is None:
             return Outcome(False, _NO_RECIPE)
         fetched = self.download(order, sight)
-        return install(self.machine, order.remediation, order.recipe, transcript) if fetched.done else fetched
+        work = undo if order.verb is Verb.UNDO else install
+        return work(self.machine, order.remediation, order.recipe, transcript) if fetched.done else fetched
 
     def repair(self, transcript: Path) -> Outcome:  # noqa: ARG002
         """Leave it to the next installation: until then what was cut off counts as affected."""
