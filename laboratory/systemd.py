@@ -14,6 +14,7 @@ from laboratory.booted import PACKAGES, Booted, boot
 from laboratory.content import Pending
 from laboratory.drive import agent, await_shown, begin, expect
 from laboratory.homemade import Package
+from laboratory.host import LabError
 from laboratory.power_cut import dpkgs
 from laboratory.server import Server, start_server
 from laboratory.site import Site, open_site, until
@@ -295,7 +296,10 @@ def _open(booted: Booted, campaigns: list[str]) -> list[str]:
 
 
 def _asked(booted: Booted) -> Any:  # noqa: ANN401 - as above
-    return agent(booted, "ask").get("question") or {}
+    try:
+        return agent(booted, "ask").get("question") or {}
+    except LabError:  # its service has just been started: nobody listens yet
+        return {}
 
 
 def _shown(server: Server, campaign: str) -> Any:  # noqa: ANN401 - as above

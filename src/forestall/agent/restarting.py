@@ -3,6 +3,7 @@
 Services that run the old code are started anew where that is enough, else the machine is restarted.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -89,7 +90,7 @@ def _standing(
     memory: Memory, held: Held, order: Order, holding: Holding, shown: Mapping[str, Service]
 ) -> Pending | None:
     """Say what one update waits for; nothing where it is only the agent, which starts itself anew."""
-    others = [each for each in holding.processes if each.unit != _SELF]
+    others = [each for each in holding.processes if each.unit != _SELF and each.pid != os.getpid()]
     if not others and not holding.machine:
         return None
     person = memory.state.person
