@@ -132,7 +132,7 @@ def test_services_are_started_anew_after_a_countdown_and_the_machine_is_not(
 
 def test_where_people_restart_services_are_theirs_too(machine: Machine) -> None:
     install(machine, Restart.PERSON)
-    machine.wait(300)
+    machine.wait(90)
     assert (machine.calls, machine.restarted) == ([], False)
 
 
@@ -148,7 +148,7 @@ def test_what_may_not_be_started_anew_waits_for_the_machine(machine: Machine, un
     """A6: a person is not thrown out by an order that allows services alone."""
     machine.unit = unit
     install(machine, Restart.SERVICES)
-    machine.wait(300)
+    machine.wait(90)
     assert (machine.calls, machine.restarted) == ([], False)
     assert machine.remembered.person.restart_rule == "people-restart"
 
@@ -172,7 +172,7 @@ def test_a_failure_is_told_once_and_the_machine_is_restarted_after_a_countdown_o
 def test_a_failure_where_only_services_may_be_started_is_left_to_a_person(machine: Machine) -> None:
     install(machine, Restart.SERVICES)
     (machine.directory / "renew.fails").touch()
-    machine.wait(24 * 60)
+    machine.wait(150)
     assert (len(machine.calls), machine.restarted) == (1, False)
     assert machine.remembered.person.restart_rule == "people-restart"
     assert machine.company.reports[-1].states[0].detail.startswith("services started anew in vain: ")

@@ -107,6 +107,8 @@ UNHEARD: Mapping[str, tuple[str, str]] = {
     ),
 }
 
+INSTALLED = ("Installed: {name}", "インストールしました：{name}")
+
 PAGE: Mapping[str, tuple[str, str]] = {
     "nothing": ("Nothing is asked of you.", "お願いすることはありません。"),
     "pick": ("At this time", "この時刻にする"),
@@ -131,7 +133,6 @@ PAGE: Mapping[str, tuple[str, str]] = {
     ),
     "join": ("Take part with this machine", "この端末で参加する"),
     "leave": ("Take part no longer", "参加をやめる"),
-    "installed": ("Installed: {name}", "インストールしました：{name}"),
     "should": (
         "Should something no longer work, say so.",
         "動かなくなったものがあれば、お知らせください。",

@@ -80,7 +80,7 @@ class Bus:
         body = words.said(words.PAGE["should"], tongue)
         actions = [BROKE, words.said(words.PAGE["broke"], tongue)] if "actions" in capabilities else []
         hints = {"urgency": ("y", 0), "category": ("s", "device")}
-        title = words.said(words.PAGE["installed"], tongue, name=name)
+        title = words.said(words.INSTALLED, tongue, name=name)
         found = self._ask("Notify", "susssasa{sv}i", ("Forestall", 0, "", title, body, actions, hints, -1))
         return int(found[0])
 
