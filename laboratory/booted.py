@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from forestall.clock import stopwatch
 from laboratory import host
 from laboratory.site import COMMANDS, Machine, Site, until
 
@@ -16,6 +18,7 @@ PACKAGES = ("systemd-sysv", "dbus", "libpam-systemd", "python3")
 """What the base needs besides, to boot and to run Python."""
 _RESTARTS = 133
 """nspawn's word for a machine that restarts: whoever started it is to start it again (systemd-nspawn@.service)."""
+_DYING_SECONDS = 10.0
 _GROUPS = Path("/sys/fs/cgroup")
 
 
@@ -64,8 +67,9 @@ class Booted:
             self._process.kill()
         if self._power is not None:
             self._power.join()
-        for group in _groups():
-            _remove(group)
+        until = stopwatch() + _DYING_SECONDS
+        while any([_remains(group) for group in _groups()]) and stopwatch() < until:
+            time.sleep(0.1)
 
     def inside(self, *command: str, limit: float = 300) -> str:
         """Run a command in it, as its administrator would."""
@@ -156,7 +160,9 @@ def _groups() -> Iterator[Path]:
             yield from (top / own.lstrip("/") / name for name in ("payload", "supervisor"))
 
 
-def _remove(group: Path) -> None:
+def _remains(group: Path) -> bool:
+    """Remove a group, once nobody is left in it; say whether it is there still."""
     for place, _, _ in os.walk(group, topdown=False):
         with suppress(OSError):  # one that is not ours is in use
             Path(place).rmdir()
+    return group.exists()
