@@ -68,7 +68,7 @@ class Booted:
         if self._power is not None:
             self._power.join()
         until = stopwatch() + _DYING_SECONDS
-        while any([_remains(group) for group in _groups()]) and stopwatch() < until:
+        while [group for group in _groups() if _remains(group)] and stopwatch() < until:
             time.sleep(0.1)
 
     def inside(self, *command: str, limit: float = 300) -> str:
