@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -99,7 +100,8 @@ def _outside() -> int:
         signal.signal(signal.SIGINT, stop)
         status = child.wait()
     if new:
-        _NAMESPACES.rmdir()
+        with suppress(OSError):  # somebody else has come to use it
+            _NAMESPACES.rmdir()
     return status
 
 

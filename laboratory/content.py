@@ -50,7 +50,7 @@ class Pending:
 
 
 def fetch_pending(root: Path, archive: Archive, pool: Path) -> list[Pending]:
-    """Let a clone find in the real archive what it lacks, and keep the packages."""
+    """Let a clone find in the real archive what it lacks, and keep the packages; beside them those it has."""
     main = f"deb {archive.main} {CODENAME} main"
     clones.open_to(root, archive, main, f"deb {archive.security} {CODENAME}-security main")
     apt = ("chroot", root, "apt-get", "-q", "-y")
@@ -64,6 +64,11 @@ def fetch_pending(root: Path, archive: Archive, pool: Path) -> list[Pending]:
         read_deb(Path(shutil.move(path, pool)))
         for path in sorted((root / "var/cache/apt/archives").glob("*.deb"))
     ]
+    for change in plan.changes:
+        if change.old:
+            run("chroot", root, "apt-get", "-q", "download", f"{change.name}={change.old}")
+    for path in root.glob("*.deb"):
+        shutil.move(path, pool)
     upgraded = {change.name.partition(":")[0] for change in plan.changes if change.old}
     return _grouped([deb for deb in debs if deb.name in upgraded])
 

@@ -37,14 +37,16 @@ def tell_story(directory: Path, timeline: Timeline) -> None:
         timeline.tell("two machines are enrolled and have sent their inventories")
         old = _start_old_process(site, ignorer, update)
         timeline.tell(f"{old} runs on ignorer with the code that the update will replace")
-        _campaign(site, server, update, (ignorer, chooser), timeline)
+        before = _versions(ignorer, update)
+        campaign = _campaign(site, server, update, (ignorer, chooser), timeline)
+        _way_back(server, campaign, update, (ignorer, chooser), before, timeline)
     finally:
         site.close()
 
 
 def _campaign(
     site: Site, server: Server, update: Pending, machines: tuple[Machine, Machine], timeline: Timeline
-) -> None:
+) -> str:
     ignorer, chooser = machines
     campaign = begin(site, server, update, timeline, _VOLUNTARY)
     for machine in machines:
@@ -70,6 +72,38 @@ def _campaign(
     _tell_ledger(server, campaign, ignorer, chooser, timeline)
     for machine in machines:
         _tell_why(server, machine, timeline)
+    return campaign
+
+
+def _way_back(
+    server: Server,
+    campaign: str,
+    update: Pending,
+    machines: tuple[Machine, Machine],
+    before: set[str],
+    timeline: Timeline,
+) -> None:
+    """A7: the update turns out to do harm; it is withdrawn, and taken back where it was installed."""
+    chooser, (old,) = machines[1], before
+    server.ask("campaign", "withdraw", campaign, "--by", "distributor")
+    server.ask(
+        "keys", "approve", "--undo", f"{update.remediation}={old}", "--voluntary", "45s", "--by", "tester"
+    )
+    undo = str(
+        server.ask("campaign", "undo", campaign, "--voluntary", "45s", "--by", "distributor")["campaign"]
+    )
+    timeline.tell(
+        f"{campaign} is withdrawn; two offline keys have signed the way back to {old}; {undo} starts"
+    )
+    for machine in machines:
+        until(f"{machine.name} is offered it", partial(_is_offered, machine), 15)
+    agent(chooser, "install", undo)
+    await_shown(server, undo, {"voluntary": 1}, 60)
+    timeline.tell("the person at chooser takes it back, and the server counts that")
+    await_shown(server, undo, {"fixed": 2, "forced": 1}, 120)
+    for machine in machines:
+        expect(f"{machine.name} has the old version again", _versions(machine, update), before)
+    timeline.tell("ignorer was forced back; both machines have the old version again")
 
 
 def _is_offered(machine: Machine) -> bool:

@@ -130,8 +130,8 @@ def _waking(desk: AgentDesk, streams: Streams) -> Handler:
         if streams.full():
             raise _crowded()
 
-        async def sleep(_scope: Scope, receive: Receive, send: Send) -> None:
-            await streams.hold(certificate.device, receive, send)
+        async def sleep(_scope: Scope, _receive: Receive, _send: Send) -> None:
+            streams.hold(certificate.device, request.state.take_over)
 
         return sleep
 

@@ -57,15 +57,14 @@ def make_agents_app(desk: AgentDesk, streams: Streams) -> ASGIApp:
         if handler is None:
             await others(scope, receive, send)
             return
-        request = Request(scope, receive)
         try:
-            answer = await handler(request)
+            answer = await handler(Request(scope, receive))
         except ForestallError as error:
-            answer = await _failed(request, error)
+            answer = await _failed(Request(scope), error)
         except Exception as error:
-            await (await _unforeseen(request, error))(scope, receive, send)
+            await (await _unforeseen(Request(scope), error))(scope, receive, send)
             raise
-        await answer(scope, receive, send)
+        await answer(scope, receive, send)  # of a stream only at its end: nothing more is kept meanwhile
 
     return app
 

@@ -21,13 +21,33 @@ from forestall.domain.identity import Certificate
 class _Introduced(HttpToolsProtocol):
     """Tells the application whose certificate TLS has verified, as `request.state.certificate`; None without one.
 
-    uvicorn does not say it. It inherits because uvicorn asks for a protocol class.
+    And lets it take over the connection, as `request.state.take_over`. uvicorn does neither. It inherits because
+    uvicorn asks for a protocol class.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
         shown = transport.get_extra_info("peercert")
-        self.app_state = self.app_state | {"certificate": _certificate(shown) if shown else None}
+        self.app_state = self.app_state | {
+            "certificate": _certificate(shown) if shown else None,
+            "take_over": self.take_over,
+        }
+        if shown:
+            shown.clear()  # read; a kilobyte for as long as a machine sleeps on its stream
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.app_state = {}  # or it would keep itself
+
+    def take_over(self, other: asyncio.Protocol) -> asyncio.Transport:
+        """Give the connection to another protocol, as uvicorn itself does for WebSockets."""
+        transport = self.transport
+        transport.set_protocol(other)
+        self.connections.discard(self)
+        self.cycle.disconnected = True  # for uvicorn the request is over, and answered by others
+        self.app_state = {}
+        self.parser = None  # type: ignore[assignment]  # as uvicorn, when a connection is lost
+        return transport
 
 
 def _certificate(shown: Mapping[str, Any]) -> Certificate:
@@ -53,6 +73,7 @@ def serving(app: ASGIApp, host: str, port: int, context: ssl.SSLContext | None =
         log_level="warning",
         lifespan="off",
         server_header=False,
+        proxy_headers=context is None,  # agents say nothing of where they are; a proxy before the pages may
         timeout_graceful_shutdown=3,
         ssl_context_factory=(lambda *_: context) if context else None,
     )
