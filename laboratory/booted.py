@@ -1,6 +1,7 @@
 """A Debian clone that really boots: systemd as its first process, the agent as one of its services."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -63,6 +64,8 @@ class Booted:
     def switch_off(self) -> None:
         """Pull the plug."""
         self._off = True
+        if leader := self._leader():  # it outlives nspawn, and all that runs in it with it
+            os.kill(int(leader), signal.SIGKILL)
         if self._process is not None:
             self._process.kill()
         if self._power is not None:
