@@ -23,6 +23,7 @@ from laboratory import (
     power_cut,
     probing,
     self_update,
+    systemd,
     unmanaged,
 )
 from laboratory.host import LabError
@@ -45,6 +46,7 @@ _STORIES = {
     "installers": installers.tell_story,
     "probing": probing.tell_story,
     "self-update": self_update.tell_story,
+    "systemd": systemd.tell_story,
 }
 
 
@@ -83,6 +85,9 @@ def _options() -> argparse.Namespace:
     )
     commands.add_parser(
         "self-update", help="the agent updates itself; a broken one is left and its ring holds"
+    )
+    commands.add_parser(
+        "systemd", help="the agent as a service of a booted machine: services anew, a real restart, kill -9"
     )
     cut = commands.add_parser("power-cut", help="dpkg killed at random moments, repaired each time")
     cut.add_argument("--rounds", type=int, default=10)

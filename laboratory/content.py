@@ -20,6 +20,7 @@ from laboratory.network import Port
 _ENTRY = re.compile(
     r"(?P<source>\S+) \((?P<version>[^)]+)\) (?P<distribution>[^;]+); urgency=(?P<urgency>\w+)"
 )
+_GPG = ("gpg", "--batch", "--quiet", "--yes", "--passphrase", "")
 _KEYRING = "etc/apt/keyrings/laboratory.gpg"
 
 
@@ -60,7 +61,7 @@ def fetch_pending(root: Path, archive: Archive, pool: Path) -> list[Pending]:
     run(*apt, "--download-only", "dist-upgrade", limit=900)
     pool.mkdir(parents=True)
     debs = [
-        _deb(Path(shutil.move(path, pool)))
+        read_deb(Path(shutil.move(path, pool)))
         for path in sorted((root / "var/cache/apt/archives").glob("*.deb"))
     ]
     for change in plan.changes:
@@ -114,8 +115,14 @@ def publish(store: Path, keys: Path) -> bytes:
     """Index and sign the store with a throw-away key; return the public key."""
     keys.mkdir(mode=0o700)
     home = {"GNUPGHOME": str(keys)}
-    gpg = ("gpg", "--batch", "--quiet", "--yes", "--passphrase", "")
-    run(*gpg, "--quick-generate-key", "Forestall laboratory", "ed25519", "sign", "1d", environment=home)
+    run(*_GPG, "--quick-generate-key", "Forestall laboratory", "ed25519", "sign", "1d", environment=home)
+    run(*_GPG, "--export", "-o", keys / "public.gpg", environment=home)
+    index(store, keys)
+    return (keys / "public.gpg").read_bytes()
+
+
+def index(store: Path, keys: Path) -> None:
+    """Index and sign what lies in the store now."""
     packages = "\n".join(_stanza(deb, store) for deb in sorted(store.glob("pool/*.deb"))).encode()
     indexes = {"Packages": packages, "Packages.xz": lzma.compress(packages)}
     for name, content in indexes.items():
@@ -123,9 +130,8 @@ def publish(store: Path, keys: Path) -> bytes:
     sums = "".join(f" {hashlib.sha256(c).hexdigest()} {len(c)} {name}\n" for name, c in indexes.items())
     date = email.utils.format_datetime(utc_now(), usegmt=True)
     (store / "Release").write_text(f"Origin: Laboratory\nSuite: laboratory\nDate: {date}\nSHA256:\n{sums}")
-    run(*gpg, "--clearsign", "-o", store / "InRelease", store / "Release", environment=home)
-    run(*gpg, "--export", "-o", keys / "public.gpg", environment=home)
-    return (keys / "public.gpg").read_bytes()
+    home = {"GNUPGHOME": str(keys)}
+    run(*_GPG, "--clearsign", "-o", store / "InRelease", store / "Release", environment=home)
 
 
 def serve(store: Path, port: Port, python: str, log: Path) -> subprocess.Popen[bytes]:
@@ -141,7 +147,8 @@ def point_at_store(root: Path, public_key: bytes, address: str) -> None:
     clones.set_sources(root, f"deb [signed-by=/{_KEYRING}] http://{address}/ ./")
 
 
-def _deb(path: Path) -> Deb:
+def read_deb(path: Path) -> Deb:
+    """Read what a package says of itself."""
     shown = run(
         "dpkg-deb",
         "--show",

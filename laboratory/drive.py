@@ -8,7 +8,7 @@ from laboratory import content, host
 from laboratory.content import Pending
 from laboratory.host import LabError
 from laboratory.server import Server
-from laboratory.site import Machine, Site, until
+from laboratory.site import Machine, Served, Site, until
 from laboratory.timeline import Timeline
 
 
@@ -31,8 +31,8 @@ def start_agent(site: Site, machine: Machine) -> subprocess.Popen[bytes]:
     return site.start(f"agent-{machine.name}", *machine.agent("run"))
 
 
-def begin(site: Site, server: Server, update: Pending, timeline: Timeline, voluntary: str) -> str:
-    """Rate an update, have it approved, and start its campaign; give the campaign's name."""
+def begin(site: Site, server: Server, update: Pending, timeline: Timeline, voluntary: str, *more: str) -> str:
+    """Rate an update, have it approved, and start its campaign, with more options; give the campaign's name."""
     known = [row["remediation"] for row in server.ask("advisory", "ls")]
     if update.remediation not in known:
         upload = site.directory / "bookworm-uploads.jsonl"
@@ -47,13 +47,13 @@ def begin(site: Site, server: Server, update: Pending, timeline: Timeline, volun
     server.ask("keys", "approve", update.remediation, "--voluntary", voluntary, "--by", "tester")
     timeline.tell("approved: two offline keys have signed the update; no order counts without")
     made = server.ask(
-        "campaign", "start", update.remediation, "--voluntary", voluntary, "--by", "distributor"
+        "campaign", "start", update.remediation, "--voluntary", voluntary, "--by", "distributor", *more
     )
     timeline.tell(f"rated critical; campaign {made['campaign']} starts, {voluntary} voluntary")
     return str(made["campaign"])
 
 
-def agent(machine: Machine, *arguments: str) -> Any:  # noqa: ANN401 - whatever JSON the command prints
+def agent(machine: Served, *arguments: str) -> Any:  # noqa: ANN401 - whatever JSON the command prints
     """Run an agent's command and read what it prints."""
     return json.loads(host.run(*machine.agent(*arguments, "--json")))
 

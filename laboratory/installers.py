@@ -7,7 +7,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from forestall.agent import channel
+from forestall.agent import channel, channel_rpm
 from forestall.agent.debian import debian_at
 from forestall.agent.installers import dnf
 from forestall.agent.installers.outcome import Outcome
@@ -23,6 +23,13 @@ from laboratory.timeline import Timeline
 _STAGES = ("pre", "post", "posttrans", "preun", "postun")
 """The scripts of the new package, then of the old one, in which dnf is killed."""
 _PAIRS = 2_000
+_AUTOMATIC = """[commands]
+random_sleep = 0
+[emitters]
+emit_via = stdio
+[base]
+excludepkgs = shut
+"""
 _SETTING = """
 import json, sys
 from pathlib import Path
@@ -129,6 +136,7 @@ def _rpm(site: Site, timeline: Timeline) -> None:
     machine.offer("tool", "1.1")
     machine.offer("tool", "1.2")
     _upgrade(machine, log, timeline)
+    _one_channel_rpm(machine, timeline)
     _refusals(machine, log, timeline)
     for stage in _STAGES:
         _cut_off(machine, stage, log, timeline)
@@ -144,6 +152,25 @@ def _upgrade(machine: RpmMachine, log: Path, timeline: Timeline) -> None:
     _done("undo", dnf.undo(machine.rpm, back, log))
     expect("it was taken back (A7)", machine.installed()[-1], "tool-1.0")
     timeline.tell("dnf: downloaded ahead, installed exactly 1.1 with 1.2 in the archive, taken back to 1.0")
+
+
+def _one_channel_rpm(machine: RpmMachine, timeline: Timeline) -> None:
+    """P5.5: dnf-automatic by its own program, with the administrator's file and with the one that it is shown."""
+    for version in ("1.0", "1.1"):
+        machine.offer("other", version)
+        machine.offer("shut", version)
+        if version == "1.0":
+            machine.have("other", "shut")
+    root = machine.rpm.path
+    (root / "etc/dnf/automatic.conf").write_text(_AUTOMATIC)
+    expect("dnf-automatic would bring", machine.automatic("automatic.conf"), {"tool", "other"})
+    _done("silence", channel_rpm.keep(machine.rpm, ["tool"]))
+    expect("what is covered is left alone", machine.automatic("automatic-forestall.conf"), {"other"})
+    _done("give back", channel_rpm.keep(machine.rpm, []))
+    expect("nothing is left of it", (root / channel_rpm.COPY).exists(), False)
+    timeline.tell(
+        "dnf-automatic leaves tool alone while it is covered, and what its administrator excludes; brings the rest"
+    )
 
 
 def _refusals(machine: RpmMachine, log: Path, timeline: Timeline) -> None:

@@ -60,6 +60,12 @@ class RpmMachine:
         """Install packages as an administrator would."""
         self._inside("dnf", "--assumeyes", "--refresh", "install", *names)
 
+    def automatic(self, conf: str) -> set[str]:
+        """Ask dnf-automatic what it would bring, with this configuration."""
+        program = "import sys; from dnf.automatic.main import main; sys.exit(main(sys.argv[1:]))"
+        said = self._inside("/usr/bin/python3", "-c", program, f"/etc/dnf/{conf}")
+        return {line.split()[0] for line in said.splitlines() if line.startswith(" ") and " noarch " in line}
+
     def arm(self) -> None:
         """Let the next script that may kill its dnf do so."""
         (self.machine.root / "srv/armed").touch()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from forestall.clock import stopwatch
 from laboratory import clones, content, host, network
@@ -34,6 +35,14 @@ class Machine:
         """Put together an agent's command; the agent serves the machine's root from its network."""
         agent = str(COMMANDS / "forestall-agent")
         return (*self.port.enter, agent, *arguments, "--root", str(self.root))
+
+
+class Served(Protocol):
+    """A machine with an agent, wherever that runs."""
+
+    def agent(self, *arguments: str) -> tuple[str, ...]:
+        """Put together an agent's command."""
+        ...
 
 
 @dataclass(slots=True)

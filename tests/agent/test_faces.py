@@ -20,13 +20,22 @@ from agent.company import START, Company, order
 from agent.desktop import KINDS, Desktop, running
 from agent.rig import Rig
 from forestall.agent import person_texts as words
-from forestall.agent.conversation import Answer, QuestionView, Verdict
+from forestall.agent.conversation import (
+    Answer,
+    Broke,
+    Installed,
+    QuestionView,
+    Verdict,
+    View,
+    Volunteering,
+    Word,
+)
 from forestall.agent.faces import terminal
 from forestall.agent.faces.notification import Bus
-from forestall.agent.faces.page import HEADERS, Desk, address, read_form, serve_page
+from forestall.agent.faces.page import HEADERS, Desk, address, draw, read_form, serve_page
 from forestall.agent.helper import Helper
 from forestall.agent.listener import Listener
-from forestall.agent.loop import run_pass
+from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
 from forestall.agent.person_texts import choice_words, question_words
 from forestall.agent.service import serve
@@ -49,21 +58,34 @@ VIEW = QuestionView(
 )
 
 
+LOOKED = View(
+    VIEW,
+    speak=True,
+    installed=[Installed("c-7", "<i>bash</i>", NOON), Installed("c-6", "zlib", NOON - timedelta(days=1))],
+    mine=True,
+)
+
+
 # -- words ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tongue", ["en", "ja"])
 @pytest.mark.parametrize("topic", Topic)
 @pytest.mark.parametrize("counting", [False, True])
-def test_a_question_says_what_why_how_long_and_until_when(tongue: str, topic: Topic, counting: bool) -> None:
+@pytest.mark.parametrize("units", [(), ("web.service",)])
+def test_a_question_says_what_why_how_long_and_until_when(
+    tongue: str, topic: Topic, counting: bool, units: tuple[str, ...]
+) -> None:
     """The rules of taste: the name, the reason, the length, the moment; in both languages, no sentence too long."""
     about = [order(source="openssl", texts={"en": "A worm can use it.", "ja": "ワームが悪用できます。"})]
-    asked = Question(topic, (CampaignId("c-1"),), LATEST, LATEST if counting else None)
+    units = units if topic is Topic.RESTART else ()
+    asked = Question(topic, (CampaignId("c-1"),), LATEST, LATEST if counting else None, units=units)
     title, sentences = question_words(asked, about, NOON, tongue)
     everything = title + " ".join(sentences)
     assert words.moment(LATEST, tongue) in everything
     assert {"en": "7 d", "ja": "7日"}[tongue] in everything
-    assert ("openssl" in everything) or (topic is Topic.RESTART and counting)
+    assert ("openssl" in everything) or (topic is Topic.RESTART and (counting or units))
+    assert all(unit in everything for unit in units)
     assert len(title) <= 60
     assert all(len(sentence) <= 160 for sentence in sentences)
     if topic is Topic.INSTALL:
@@ -79,7 +101,9 @@ def test_every_word_is_there_in_both_languages() -> None:
     assert all(re.search("[ぁ-んァ-ヶ一-龥]", japanese) for _, japanese in pairs)
     assert {*Unheard} <= set(words.UNHEARD)
     assert {*Choice} == set(words.ANSWERED)
-    assert all(choice_words(topic, choice, "ja") for topic in Topic for choice in Choice)
+    asked = [Question(topic, (), LATEST, units=units) for topic in Topic for units in ((), ("web.service",))]
+    assert len({choice_words(each, Choice.NOW, "ja") for each in asked}) == 3
+    assert all(choice_words(each, choice, "ja") for each in asked for choice in Choice)
 
 
 def test_moments_are_said_as_people_say_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,19 +236,19 @@ class Page(HTMLParser):
 
 
 @pytest.fixture
-def told() -> list[Answer]:
+def told() -> list[Answer | Word]:
     return []
 
 
 @pytest.fixture
-def page(told: list[Answer]) -> Iterator[str]:
+def page(told: list[Answer | Word]) -> Iterator[str]:
     """A page of VIEW; its address."""
 
-    def tell(answer: Answer) -> Verdict:
+    def tell(answer: Answer | Word) -> Verdict:
         told.append(answer)
         return Verdict(True)
 
-    desk = Desk(lambda: VIEW, tell, "en")
+    desk = Desk(lambda: LOOKED, tell, "en")
     with serve_page(desk) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -256,7 +280,9 @@ def test_the_page_has_no_default_no_focus_and_no_script(page: str) -> None:
     assert not [
         attributes for tag, attributes in tags if tag == "input" and attributes.get("type") != "hidden"
     ]
-    assert [tag for tag, _ in tags].count("form") == [tag for tag, _ in tags].count("button") == 3
+    assert [tag for tag, _ in tags].count("form") == [tag for tag, _ in tags].count("button") == 5
+    labels = {attributes.get("for") for tag, attributes in tags if tag == "label"}
+    assert labels == {attributes["id"] for tag, attributes in tags if tag in {"select", "textarea"}}
     assert "&lt;b&gt;openssl&lt;/b&gt;" in text
     assert "A worm &amp; more" in text
     assert fetch(page + "page.css")[1]["Content-Type"] == "text/css; charset=utf-8"
@@ -271,6 +297,39 @@ def test_the_page_hands_on_what_was_chosen(page: str, told: list[Answer]) -> Non
     assert "Noted:" in text
     fetch(page + "answer", "POST", urlencode({"question": VIEW.id, "choice": "later"}))
     assert told[1:] == [Answer(VIEW.id, Choice.LATER)]
+
+
+WORDS = [
+    pytest.param({"campaign": "c-7"}, Broke("c-7"), id="one click"),
+    pytest.param(
+        {"campaign": "c-7", "what": "印刷\r\nできない"}, Broke("c-7", "印刷\r\nできない"), id="own words"
+    ),
+    pytest.param({"campaign": "c-7", "what": "字" * 800}, Broke("c-7", "字" * 500), id="too many of them"),
+    pytest.param({"joins": "yes"}, Volunteering(True), id="joining the testers"),
+    pytest.param({"joins": "no"}, Volunteering(False), id="leaving them"),
+]
+
+
+@pytest.mark.parametrize(("form", "meant"), WORDS)
+def test_the_page_hands_on_what_is_said_unasked(
+    page: str, told: list[Answer | Word], form: dict[str, str], meant: Word
+) -> None:
+    """P4.1, P4.2: without root, without a terminal."""
+    status, _, text = fetch(page + "answer", "POST", urlencode(form))
+    assert (status, told) == (200, [meant])
+    assert "Noted" in text
+    assert "&lt;i&gt;bash&lt;/i&gt;" in text
+
+
+@pytest.mark.parametrize("tongue", ["en", "ja"])
+def test_who_may_say_nothing_is_offered_no_form(tongue: str) -> None:
+    looked = View(None, speak=False, installed=LOOKED.installed)
+    assert "<form" not in draw(Desk(lambda: looked, lambda _: Verdict(True), tongue))
+    volunteers = draw(
+        Desk(lambda: View(None, speak=False, volunteers=True, mine=True), lambda _: Verdict(True), tongue)
+    )
+    assert words.said(words.PAGE["leave"], tongue) in volunteers
+    assert 'name="campaign"' not in volunteers
 
 
 FOREIGN = [
@@ -302,6 +361,9 @@ ODD_FORMS = [
     "choice=at&question=0",
     "choice=at&at=x&question=0",
     "choice=never&question=0",
+    "joins=perhaps",
+    "campaign=",
+    "what=x",
     "&" * 99,
 ]
 
@@ -356,10 +418,25 @@ def test_a_desktop_without_buttons_says_where_to_answer(desktop: Desktop, bus: B
 def test_pressed_buttons_are_heard_and_odd_ones_are_not(desktop: Desktop, bus: Bus) -> None:
     for action in ("default", "rm -rf", "later"):
         desktop.press(7, action)
-    heard: list[tuple[int, Choice]] = []
+    heard: list[tuple[int, str]] = []
     while not heard:
         heard += bus.chosen(5)
     assert heard == [(7, Choice.LATER)]
+
+
+def test_what_came_is_said_in_passing_with_a_button_for_who_it_broke_something(
+    desktop: Desktop, bus: Bus
+) -> None:
+    """P4.2."""
+    number = bus.installed("openssl", "en")
+    _, _, _, title, _, actions, hints, expires = desktop.shown[number]
+    assert (title, actions, expires) == ("Installed: openssl", ["broke", "It broke something"], -1)
+    assert hints["urgency"] == ("y", 0)
+    desktop.press(number, "broke")
+    heard: list[tuple[int, str]] = []
+    while not heard:
+        heard += bus.chosen(5)
+    assert heard == [(number, "broke")]
 
 
 def test_what_keeps_the_screen_awake_is_a_presentation(desktop: Desktop, bus: Bus) -> None:
@@ -423,6 +500,22 @@ def test_the_helper_shows_the_question_once_and_hands_on_the_answer(
     helper.chosen(1, Choice.LATER)
     assert desktop.shown[2][3] == "You are asked again tomorrow at the earliest."
     run_pass(listening)
+    helper.close()
+
+
+def test_what_was_installed_in_this_session_is_mentioned_once(
+    desktop: Desktop, listening: Agent, helper: Helper, company: Company, rig: Rig
+) -> None:
+    """P4.2: and what came before the session began is not."""
+    rig.offer("tool", "1.1")
+    install_chosen(listening, None)
+    for _ in range(2):
+        helper.round()
+    assert [shown[3] for shown in desktop.shown.values()] == ["Installed: tool"]
+    helper.here_since = company.clock() + timedelta(hours=1)
+    helper._mentioned.clear()
+    helper.round()
+    assert len(desktop.shown) == 1
     helper.close()
 
 

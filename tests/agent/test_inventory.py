@@ -129,8 +129,8 @@ FILES = [
 def test_replaced_files_are_told_by_package(rig: Rig, file: str, running: tuple[str, ...]) -> None:
     (rig.debian.admindir / "info/thing:amd64.list").write_text(f"/.\n{file}\n")
     inventory = Inventory("bookworm", (Package("thing", "1", "amd64", PackageState.INSTALLED, "suite", "1"),))
-    assert restarts.still_running(rig.root, inventory, "suite", STALE) == running
-    assert restarts.still_running(rig.root, inventory, "other", STALE) == ()
+    assert restarts.still_running(rig.root, inventory, "suite", STALE).names == running
+    assert restarts.still_running(rig.root, inventory, "other", STALE).names == ()
 
 
 ASKING = [
@@ -148,12 +148,39 @@ def test_a_package_may_ask_for_a_restart_of_the_machine(
     """A6."""
     name = "libssl3" if source == "openssl" else "linux-image-amd64"
     inventory = Inventory("bookworm", (Package(name, "1", "amd64", PackageState.INSTALLED, source, "1"),))
-    assert restarts.still_running(rig.root, inventory, source, ()) == ()
+    assert restarts.still_running(rig.root, inventory, source, ()).names == ()
     (rig.root / "run").mkdir()
     (rig.root / "run/reboot-required").touch()
     if packages is not None:
         (rig.root / "run/reboot-required.pkgs").write_text(packages)
-    assert bool(restarts.still_running(rig.root, inventory, source, ())) is waits
+    assert restarts.still_running(rig.root, inventory, source, ()).machine is waits
+
+
+UNITS = [
+    pytest.param("0::/system.slice/ssh.service\n", "ssh.service", id="a service"),
+    pytest.param(
+        "3:cpu:/\n1:name=systemd:/system.slice/a.service\n0::/\n", "a.service", id="the old hierarchy"
+    ),
+    pytest.param("0::/system.slice/system-web.slice/web@1.service\n", "web@1.service", id="a template's"),
+    pytest.param("0::/system.slice/run.service/worker\n", "run.service", id="a part of a service"),
+    pytest.param("0::/user.slice/user-1000.slice/session-3.scope\n", "", id="a login"),
+    pytest.param(
+        "0::/user.slice/user-1000.slice/user@1000.service/app.slice/app.service\n",
+        "",
+        id="a person's own service",
+    ),
+    pytest.param("0::/init.scope\n", "", id="systemd itself"),
+    pytest.param("0::/system.slice/--force.service\n", "--force.service", id="a name like an option"),
+    pytest.param("0::/system.slice/two words.service\n", "", id="no name of a unit"),
+    pytest.param("0::/system.slice/_odd.service\n", "", id="a name that was changed on its way"),
+    pytest.param("0::\n", "", id="nothing"),
+    pytest.param("", "", id="no groups at all"),
+]
+
+
+@pytest.mark.parametrize(("cgroups", "unit"), UNITS)
+def test_a_process_belongs_to_the_service_that_its_group_names(cgroups: str, unit: str) -> None:
+    assert restarts.unit_of(cgroups) == unit
 
 
 def test_dpkg_query_and_the_reader_of_status_files_agree_on_a_real_machine(rig: Rig) -> None:

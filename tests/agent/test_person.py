@@ -14,11 +14,12 @@ import pytest
 from agent.company import START, Company, order
 from agent.rig import Rig
 from forestall.agent import journal, question, state
-from forestall.agent.conversation import Answer, Look, Shown, Verdict, View
-from forestall.agent.inbox import ANSWER, Inbox, Kept
+from forestall.agent.conversation import Answer, Broke, Look, Shown, Verdict, View, Volunteering, Word, tell
+from forestall.agent.inbox import ANSWER, WORD, Inbox, Kept
 from forestall.agent.listener import Listener
-from forestall.agent.loop import run_pass
+from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
+from forestall.agent.person import WORDLESS
 from forestall.agent.state import Held
 from forestall.domain.asking import Choice, Topic
 from forestall.domain.order import Hold, Restart
@@ -386,6 +387,9 @@ ODD = [
     ),
     pytest.param(b'{"type":"answer",' + _ID + b',"choice":"now","x":1}', id="a field too many"),
     pytest.param(b" " * 4_097, id="too long"),
+    pytest.param(b'{"type":"broke","campaign":"c-1","what":"' + b"x" * 501 + b'"}', id="a long story"),
+    pytest.param(b'{"type":"broke","campaign":""}', id="no campaign"),
+    pytest.param(b'{"type":"testing","joins":1}', id="neither in nor out"),
     pytest.param(
         b'{"type":"look","tongue":"en","here_since":"2026-11-24T08:00:00Z","holds":["deadline"]}',
         id="a hold of its own",
@@ -425,6 +429,110 @@ def test_a_disk_without_room_is_said_and_nothing_is_taken(
     run_pass(agent)
     (agent.directory / f".{ANSWER}.new").mkdir()
     assert answer(listener, Choice.NOW) == Verdict(False, "no-room")
+
+
+# -- what is said unasked -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def installed(agent: Agent, company: Company) -> Agent:
+    """An update that the person let come."""
+    company.orders = [order(**LONG)]
+    run_pass(agent)
+    install_chosen(agent, "c-1")
+    return agent
+
+
+WORDS = [
+    pytest.param("the printer\n\x1b[2J is gone", "the printer [2J is gone", id="own words, made harmless"),
+    pytest.param("", WORDLESS, id="one click"),
+    pytest.param(" \n\u202e", WORDLESS, id="nothing that could be read"),
+]
+
+
+@pytest.mark.parametrize(("what", "kept"), WORDS)
+def test_who_works_at_the_machine_says_that_it_broke_something(
+    installed: Agent, listener: Listener, company: Company, what: str, kept: str
+) -> None:
+    """P4.2: without root."""
+    view = asked(listener)
+    assert [(each.campaign, each.name) for each in view.installed] == [("c-1", "tool")]
+    assert say(listener, Broke("c-1", what)).taken
+    run_pass(installed)
+    assert company.reports[-1].states[0].broke == kept
+    (told,) = [e for e in journal.tail(installed.directory, 100) if "broke something" in e.event]
+    assert told.detail == f"user {ME}: {kept}"
+
+
+def test_who_works_at_the_machine_joins_the_testers_and_leaves_them(
+    installed: Agent, listener: Listener, company: Company
+) -> None:
+    """P4.1."""
+    for joins in (True, False):
+        assert say(listener, Volunteering(joins)).taken
+        run_pass(installed)
+        assert company.reports[-1].volunteers is joins
+        assert asked(listener).volunteers is joins
+        company.clock.advance(minutes=1)
+
+
+@pytest.mark.parametrize("word", [Broke("c-1", "all"), Volunteering(True)])
+def test_nobody_else_says_anything(installed: Agent, listener: Listener, word: Word) -> None:
+    """A machine in use is its person's: no other local user blames an update there, or makes it a tester."""
+    assert not asked(listener, user=OTHER).mine
+    assert say(listener, word, OTHER) == say(listener, word, NOBODY) == Verdict(False, "not-yours")
+    assert not (installed.directory / WORD).exists()
+
+
+@pytest.mark.parametrize(
+    "campaign", [pytest.param("c-9", id="none of this machine"), pytest.param("c-2", id="not installed")]
+)
+def test_what_did_not_come_broke_nothing(
+    installed: Agent, listener: Listener, company: Company, rig: Rig, campaign: str
+) -> None:
+    rig.offer("kit", "1.0")
+    rig.have("kit=1.0")
+    rig.offer("kit", "1.1")
+    company.orders = [*company.orders, order(campaign="c-2", source="kit", **LONG)]
+    run_pass(installed, ask=True)
+    assert say(listener, Broke(campaign)) == Verdict(False, "not-here")
+
+
+def test_words_are_taken_one_at_a_time(installed: Agent, listener: Listener, company: Company) -> None:
+    """Whoever talks all day fills neither the journal nor the disk."""
+    assert say(listener, Broke("c-1", "first")).taken
+    assert say(listener, Broke("c-1", "second")) == Verdict(False, "too-often")
+    company.clock.advance(minutes=1)
+    assert say(listener, Volunteering(True)) == Verdict(False, "too-often")  # no pass has taken the first
+    run_pass(installed)
+    assert say(listener, Volunteering(True)).taken
+    said = {report.states[0].broke for report in company.reports if report.states}
+    assert "first" in said
+    assert "second" not in said
+
+
+def test_a_damaged_word_is_none_and_makes_room(installed: Agent, listener: Listener) -> None:
+    (installed.directory / WORD).write_bytes(b"{")
+    run_pass(installed)
+    assert say(listener, Broke("c-1")).taken
+
+
+def test_the_commands_of_somebody_without_root_go_through_the_service(installed: Agent) -> None:
+    """P4.1, P4.2: who may not write the agent's directory asks its service; here, who is told by the kernel."""
+    stop, complaints = threading.Event(), []
+    listening = Listener(installed, os.geteuid)
+    thread = threading.Thread(target=listening.serve, args=(stop, complaints.append))
+    thread.start()
+    try:
+        while not (installed.directory / "person.sock").exists():
+            assert thread.is_alive()
+        assert tell(installed.directory, Broke("c-1", "no sound")).taken
+    finally:
+        stop.set()
+        thread.join()
+    run_pass(installed)
+    assert held(installed).broke in {"no sound", ""}
+    assert "the person says that it broke something" in events(installed)
 
 
 HELPER = """

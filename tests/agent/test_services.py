@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from agent.company import START, Company, order
 from agent.rig import Rig
 from forestall.agent import journal, person, services, show, state
+from forestall.agent.conversation import LONGEST_COMPLAINT
 from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
-from forestall.agent.person import LONGEST_COMPLAINT
 from forestall.domain.errors import InputError
 from forestall.protocol import MAX_SERVICES
 

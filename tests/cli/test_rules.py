@@ -36,7 +36,18 @@ def test_the_rules_are_printed_in_order():
 
 def test_json_has_all_tables():
     answer = json.loads(run("--json").stdout)
-    tables = ["rules", "door", "verdicts", "rings", "agent", "restart", "slot", "phases", "numbers"]
+    tables = [
+        "rules",
+        "door",
+        "verdicts",
+        "rings",
+        "agent",
+        "restart",
+        "kept_services",
+        "slot",
+        "phases",
+        "numbers",
+    ]
     assert list(answer) == tables
     assert answer["rules"][-1] == {
         "name": "quarantine",

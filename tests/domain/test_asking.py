@@ -27,7 +27,7 @@ from forestall.domain.asking import (
 from forestall.domain.evidence import Status
 from forestall.domain.order import CampaignId, Hold, Limits, Order, Restart, Standing, Verb, next_step
 from forestall.domain.product import ProductName
-from forestall.domain.restart import Moment, Pending, next_restart, window_of
+from forestall.domain.restart import Moment, Pending, due_of, next_restart, window_of
 
 JST = timezone(timedelta(hours=9))
 DEADLINE = datetime(2026, 12, 2, 18, 0, tzinfo=JST)
@@ -106,7 +106,7 @@ def test_who_comes_back_after_the_deadline_is_counted_down_from_the_return() -> 
 
 def restart(now: datetime, moment: Moment) -> Question | None:
     pending = [Pending(ORDER, NOON)]
-    window = window_of(pending, moment.back_at, LIMITS)
+    window = window_of(due_of(pending, moment), moment.back_at, LIMITS)
     decision = next_restart(pending, moment, now, LIMITS)
     latest_at = window and window.latest_at
     return restart_question(

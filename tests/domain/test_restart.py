@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from forestall.domain.order import CampaignId, Hold, Limits, Order, Restart, Step, Verb
 from forestall.domain.product import ProductName
-from forestall.domain.restart import RULES, Facts, Moment, Pending, key_of, next_restart, window_of
+from forestall.domain.restart import RULES, Facts, Moment, Pending, due_of, key_of, next_restart, window_of
 
 DEADLINE = datetime(2026, 12, 2, 8, 0, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -35,7 +35,13 @@ EARLY = Pending(ORDER, DEADLINE - 24 * HOUR)
 """Installed a day before the deadline."""
 FORCED = Pending(ORDER, DEADLINE + MINUTE)
 BY_PEOPLE = replace(EARLY, order=replace(ORDER, restart=Restart.PERSON))
+BY_SERVICES = replace(EARLY, units=frozenset({"web.service"}), machine=False)
+"""All that runs its old code are services that may be started anew."""
+SERVICES_ONLY = replace(BY_SERVICES, order=replace(ORDER, restart=Restart.SERVICES))
+MIXED = replace(BY_SERVICES, machine=True)
+"""A program runs its old code, too, that only the machine's restart ends."""
 ASKED = {"asked_now": True}
+RENEWED = {**ASKED, "renewed_for": {key_of(ORDER)}}
 
 CASES = [
     pytest.param("no-restart", [], {}, DEADLINE, id="nothing waits for a restart"),
@@ -61,6 +67,56 @@ CASES = [
         "ask-first", [EARLY], {"picked_at": DEADLINE - HOUR}, DEADLINE - HOUR, id="at a picked moment, too"
     ),
     pytest.param("restart", [EARLY], ASKED, DEADLINE, id="at the deadline"),
+    pytest.param("renew-services", [BY_SERVICES], ASKED, DEADLINE, id="services instead of the machine"),
+    pytest.param("renew-services", [SERVICES_ONLY], ASKED, DEADLINE, id="so where the order allows services alone"),
+    pytest.param(
+        "renew-services",
+        [SERVICES_ONLY],
+        {**ASKED, "picked_at": DEADLINE - HOUR},
+        DEADLINE - HOUR,
+        id="at the picked moment, too",
+    ),
+    pytest.param("ask-first", [SERVICES_ONLY], {}, DEADLINE, id="the server is asked before services, too"),
+    pytest.param("restart-soon", [SERVICES_ONLY], ASKED, DEADLINE - MINUTE, id="services are counted down to"),
+    pytest.param("restart-later", [SERVICES_ONLY], ASKED, DEADLINE - 5 * HOUR, id="and left in peace until then"),
+    pytest.param(
+        "people-restart",
+        [replace(BY_SERVICES, order=replace(ORDER, restart=Restart.PERSON))],
+        ASKED,
+        DEADLINE,
+        id="not even services where the order leaves it to people",
+    ),
+    pytest.param("people-restart", [SERVICES_ONLY], RENEWED, DEADLINE, id="services once: then a person"),
+    pytest.param("restart", [BY_SERVICES], RENEWED, DEADLINE, id="services in vain: then the machine"),
+    pytest.param("restart", [MIXED], ASKED, DEADLINE, id="services alone would not do"),
+    pytest.param(
+        "renew-services",
+        [replace(MIXED, order=SERVICES_ONLY.order)],
+        ASKED,
+        DEADLINE,
+        id="the machine may not be restarted: then services at least",
+    ),
+    pytest.param(
+        "restart",
+        [SERVICES_ONLY, replace(EARLY, order=replace(ORDER, campaign=CampaignId("c-2")))],
+        ASKED,
+        DEADLINE,
+        id="the machine is restarted anyway: that is enough for the services",
+    ),
+    pytest.param(
+        "renew-services",
+        [SERVICES_ONLY, replace(EARLY, order=replace(ORDER, campaign=CampaignId("c-2")))],
+        {**ASKED, "restarted_for": {"c-2 3.0.22-1~deb12u2"}},
+        DEADLINE,
+        id="a machine restarted in vain for another does not keep services from it",
+    ),
+    pytest.param(
+        "people-restart",
+        [replace(EARLY, order=replace(ORDER, restart=Restart.SERVICES))],
+        ASKED,
+        DEADLINE,
+        id="nothing but the machine would do, and it may not be restarted",
+    ),
     pytest.param(
         "restarting", [EARLY], {**ASKED, "under_way": True}, DEADLINE, id="told to, and not yet done"
     ),
@@ -77,6 +133,13 @@ CASES = [
         {**ASKED, "restarted_for": {key_of(ORDER)}},
         DEADLINE,
         id="another one came since",
+    ),
+    pytest.param(
+        "restart",
+        [replace(EARLY, order=replace(ORDER, verb=Verb.UNDO))],
+        {**ASKED, "restarted_for": {key_of(ORDER)}},
+        DEADLINE,
+        id="the way back is another one",
     ),
     pytest.param(
         "restart",
@@ -161,10 +224,11 @@ def test_every_row_has_a_case_and_every_fact_decides_something() -> None:
 def test_no_case_at_all_restarts_what_must_not_be_restarted() -> None:
     """A6, A7, over every combination of facts."""
     for facts in everything():
-        if first_row(facts) == "restart":
+        if (row := first_row(facts)) in {"restart", "renew-services"}:
             assert all((facts.pending, facts.allowed, facts.come, facts.asked_now))
             assert not facts.in_vain
             assert not facts.under_way
+            assert facts.services is (row == "renew-services")
 
 
 INSTANTS = st.integers(-3 * 86_400, 3 * 86_400).map(lambda seconds: DEADLINE + timedelta(seconds=seconds))
@@ -177,15 +241,18 @@ ORDERS = st.builds(
     st.sampled_from(Restart),
     st.booleans(),
 )
-PENDING = st.lists(st.builds(Pending, ORDERS, INSTANTS, st.none() | INSTANTS), max_size=4)
+UNITS = st.frozensets(st.sampled_from(["web.service", "db.service"]))
+PENDING = st.lists(
+    st.builds(Pending, ORDERS, INSTANTS, st.none() | INSTANTS, UNITS, st.booleans()), max_size=4
+)
+KEYS = st.frozensets(st.sampled_from([key_of(replace(ORDER, campaign=f"c-{n}")) for n in range(5)]))
 MOMENTS = st.builds(
     Moment,
     back_at=st.none() | INSTANTS,
     picked_at=st.none() | INSTANTS,
     holds=st.frozensets(st.sampled_from(Hold)),
-    restarted_for=st.frozensets(
-        st.sampled_from([key_of(replace(ORDER, campaign=f"c-{n}")) for n in range(5)])
-    ),
+    restarted_for=KEYS,
+    renewed_for=KEYS,
     asked_now=st.booleans(),
     under_way=st.booleans(),
 )
@@ -197,15 +264,32 @@ def test_nobody_is_restarted_by_force_without_a_countdown_and_before_every_deadl
 ) -> None:
     """A6: unless the person picked the moment."""
     unpicked = replace(moment, picked_at=None)
-    if next_restart(pending, unpicked, now, LIMITS).step is not Step.RESTART:
+    step = next_restart(pending, unpicked, now, LIMITS).step
+    if step not in {Step.RESTART, Step.RESTART_SERVICES}:
         return
-    binding = [p for p in pending if p.order.restart is Restart.DEADLINE and now >= p.order.force_at]
+    due = due_of(pending, moment)
+    allow = {Restart.DEADLINE} if step is Step.RESTART else {Restart.DEADLINE, Restart.SERVICES}
+    assert {p.order.restart for p in due.pending} <= allow
+    binding = [p for p in due.pending if now >= p.order.force_at]
     assert any(now - p.since >= (5 * MINUTE if p.order.imminent else 30 * MINUTE) for p in binding)
     assert moment.back_at is None or now - moment.back_at >= 5 * MINUTE
-    window = window_of(pending, moment.back_at, LIMITS)
+    window = window_of(due, moment.back_at, LIMITS)
     assert window is not None
     before = max(window.opens_at, window.latest_at - MINUTE)
     assert next_restart(pending, unpicked, before, LIMITS).step is Step.COUNT_DOWN
+
+
+@given(PENDING, MOMENTS)
+def test_services_are_started_anew_once_for_the_same_and_only_those_that_are_needed(
+    pending: list[Pending], moment: Moment
+) -> None:
+    """A6."""
+    due = due_of(pending, moment)
+    assert bool(due.units) is due.services
+    if due.services:
+        assert all(key_of(p.order) not in moment.renewed_for and p.units for p in due.pending)
+        done = replace(moment, renewed_for=moment.renewed_for | {key_of(p.order) for p in due.pending})
+        assert not due_of(pending, done).services
 
 
 @given(PENDING, MOMENTS, INSTANTS)

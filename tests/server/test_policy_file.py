@@ -49,6 +49,8 @@ def as_toml(value: object) -> str:
     match value:
         case timedelta():
             return f'"{format_duration(value)}"'
+        case str():
+            return f'"{value}"'
         case tuple():
             return f"[{', '.join(map(as_toml, value))}]"
         case _:
@@ -75,6 +77,7 @@ def test_every_number_can_be_written(tmp_path: Path):
         pytest.param('goal = 1\nremoval_after_warning = "12m"', 2, "recheck_after must come 3 minutes before", id="P6.4: no room for the re-check"),
         pytest.param("goal = nan", 1, "must lie within 0 and 1", id="no number"),
         pytest.param('goal = "99 %"', 1, "Expected `float`, got `str`", id="a percentage in words"),
+        pytest.param('restart = "always"', 1, "Invalid enum value 'always'", id="A6: nobody who could restart"),
         pytest.param("second_person = 1", 1, "Expected `bool`, got `int`", id="A9: one is not true"),
         pytest.param("removals_a_minute = true", 1, "Expected `int`, got `bool`", id="A8: true is not one"),
         pytest.param("removals_a_minute = 2.5", 1, "Expected `int`", id="A8: half a removal"),

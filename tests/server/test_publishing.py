@@ -41,8 +41,9 @@ def test_an_order_says_what_the_campaign_says_and_nothing_speaks_against_it() ->
 def test_who_restarts_a_machine_is_signed_and_by_default_people_do():
     """A6."""
     assert order_document(VOLUNTARY, 1_000, START, POLICY).restart is Restart.PERSON
-    strict = replace(POLICY, restart_at_deadline=True)
-    assert order_document(VOLUNTARY, 1_000, START, strict).restart is Restart.DEADLINE
+    for who in Restart:
+        policy = replace(POLICY, restart=who.value)
+        assert order_document(VOLUNTARY, 1_000, START, policy).restart is who
 
 
 @pytest.mark.parametrize("fleet", [0, 1, 50, 1_000, 300_000])

@@ -10,8 +10,8 @@ from typing import Annotated
 import msgspec
 import typer
 
+from forestall.agent import anew, texts
 from forestall.agent import person_texts as words
-from forestall.agent import texts
 from forestall.agent.conversation import Answer, Look, QuestionView, look, tell
 from forestall.agent.debian import printable
 from forestall.agent.faces import terminal
@@ -58,12 +58,14 @@ def helper(root: Root = Path("/"), state: StateDir = None, as_json: Json = False
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    Helper(
+    asks = Helper(
         directory_of(root, state),
         Path(runtime),
         texts.language(),
         lambda text: typer.echo(_problem(text, as_json=as_json), err=True),
-    ).serve(stop)
+    )
+    if asks.serve(stop):
+        anew.start()
 
 
 def _problem(text: str, *, as_json: bool) -> str:

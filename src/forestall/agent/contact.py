@@ -21,6 +21,7 @@ from forestall.domain.authority import agreed_time
 from forestall.domain.device import DeviceId
 from forestall.domain.evidence import Status
 from forestall.domain.identity import due
+from forestall.domain.restart import key_of
 from forestall.trust.device_key import new_key, request_for
 from forestall.trust.verifier import Reason
 
@@ -199,6 +200,8 @@ def _state_of(held: Held, person: Person) -> protocol.OrderState:
     detail = held.problem or held.detail
     if pending and person.restart_rule == "restarted-in-vain":
         detail = f"restarted in vain: {detail}"
+    elif pending and key_of(orders.order_of(held)) in person.renewed_for:
+        detail = f"services started anew in vain: {detail}"
     return protocol.OrderState(
         campaign=held.order.campaign,
         revision=held.order.revision,

@@ -16,6 +16,8 @@ from forestall.domain.order import Hold
 from forestall.protocol import Instant, in_this_age
 
 SOCKET = "person.sock"
+LONGEST_COMPLAINT = 500
+"""Characters."""
 MOST_BYTES = 4_096
 """No message to the service is longer."""
 _MOST_ANSWER = 64 * 1024
@@ -56,7 +58,22 @@ class Answer(msgspec.Struct, forbid_unknown_fields=True, tag="answer", frozen=Tr
             in_this_age(self.at)
 
 
-Message = Look | Shown | Answer
+class Broke(msgspec.Struct, forbid_unknown_fields=True, tag="broke", frozen=True):
+    """A person says that an installed update broke something, in words of their own or in none (P4.2)."""
+
+    campaign: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    what: Annotated[str, msgspec.Meta(max_length=LONGEST_COMPLAINT)] = ""
+
+
+class Volunteering(msgspec.Struct, forbid_unknown_fields=True, tag="testing", frozen=True):
+    """A person joins those who get updates before others do, or leaves them (P4.1)."""
+
+    joins: bool
+
+
+Word = Broke | Volunteering
+"""What a person says unasked."""
+Message = Look | Shown | Answer | Broke | Volunteering
 
 
 class QuestionView(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,11 +93,25 @@ class QuestionView(msgspec.Struct, forbid_unknown_fields=True):
     picked_at: datetime | None
 
 
+class Installed(msgspec.Struct, forbid_unknown_fields=True):
+    """An update that came onto this machine not long ago."""
+
+    campaign: str
+    name: str
+    at: datetime
+
+
 class View(msgspec.Struct, forbid_unknown_fields=True):
-    """What is asked now, and whether to say so unasked."""
+    """What is asked now, and whether to say so unasked; what a person may say unasked."""
 
     question: QuestionView | None
     speak: bool
+    installed: list[Installed] = []
+    """The newest first: any of them may have broken something."""
+    volunteers: bool = False
+    """The machine gets updates before others do."""
+    mine: bool = False
+    """Who looks is who may say something."""
 
 
 class Verdict(msgspec.Struct, forbid_unknown_fields=True):
@@ -88,7 +119,7 @@ class Verdict(msgspec.Struct, forbid_unknown_fields=True):
 
     taken: bool
     why: str = ""
-    """A name of `domain.asking.Unheard`, or one of the service's own: `not-yours`, `odd`, `no-room`."""
+    """A name of `domain.asking.Unheard`, or one of the service's own, as `person_texts.UNHEARD` says them."""
 
 
 def look(directory: Path, message: Look) -> View:
@@ -100,8 +131,8 @@ def look(directory: Path, message: Look) -> View:
     return _talk(directory, message, View)
 
 
-def tell(directory: Path, message: Shown | Answer) -> Verdict:
-    """Tell the service what was shown or chosen.
+def tell(directory: Path, message: Shown | Answer | Word) -> Verdict:
+    """Tell the service what was shown, chosen or said.
 
     Raises:
         AgentError: as above.

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from forestall.agent import channel, orders, payloads, services
+from forestall.agent import channel, channel_rpm, orders, payloads, services
 from forestall.agent.debian import Debian
-from forestall.agent.installers import apt
 from forestall.agent.installers.outcome import Outcome
 from forestall.agent.memory import INSTALLED, Memory
+from forestall.agent.rpm import Rpm
 from forestall.agent.state import Held
 from forestall.domain.order import Verb
 from forestall.domain.product import ProductName
@@ -33,19 +33,23 @@ def download(memory: Memory, held: Held) -> None:
 
 def silence(memory: Memory) -> None:
     """Keep the native updater from what orders cover, and give the rest back to it (P5.5)."""
-    system = memory.agent.system
-    if not isinstance(system, Debian):
-        return
-    sources = {
-        held.order.source
-        for held in memory.state.held.values()
-        if held.order.product == ProductName.DEBIAN and held.order.verb != Verb.RECALL
-    }
-    names = (name for source in sorted(sources) for name in apt.names_of(memory.sight.inventory, source))
-    outcome = channel.keep(system, names)
+    match memory.agent.system:
+        case Debian() as debian:
+            outcome = channel.keep(debian, _covered(memory, ProductName.DEBIAN))
+        case Rpm() as rpm:
+            outcome = channel_rpm.keep(rpm, _covered(memory, ProductName.RPM))
+        case _:
+            return
     if not outcome.done and outcome.detail != memory.state.channel:
         memory.note("native updater not silenced", detail=outcome.detail)
     memory.state.channel = outcome.detail
+
+
+def _covered(memory: Memory, product: ProductName) -> set[str]:
+    """Name the packages here that orders are about."""
+    orders_of_product = (held.order for held in memory.state.held.values() if held.order.product == product)
+    sources = {order.source for order in orders_of_product if order.verb != Verb.RECALL}
+    return {each.name for each in memory.sight.inventory.packages if each.source in sources}
 
 
 def tidy(memory: Memory) -> None:

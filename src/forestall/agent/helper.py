@@ -6,15 +6,16 @@ It decides nothing and holds nothing up. Where it dies, or there is no desktop, 
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from forestall.agent import anew
 from forestall.agent import person_texts as words
-from forestall.agent.conversation import Answer, Look, QuestionView, Shown, View, look, tell
+from forestall.agent.conversation import Answer, Installed, Look, QuestionView, Shown, View, look, tell
 from forestall.agent.faces.fullscreen import full_screen
-from forestall.agent.faces.notification import BUS_TROUBLE, Bus
+from forestall.agent.faces.notification import BROKE, BUS_TROUBLE, Bus
 from forestall.agent.faces.page import Desk, address, serve_page
 from forestall.agent.program import run
 from forestall.clock import stopwatch, utc_now
@@ -40,21 +41,23 @@ class Helper:
     here_since: datetime = field(default_factory=utc_now)
     _bus: Bus | None = None
     _drawn: dict[int, QuestionView] = field(default_factory=dict)
+    _mentioned: set[str] = field(default_factory=set)
+    """Campaigns of which was said that they came."""
     _said: str = ""
 
-    def serve(self, stop: threading.Event) -> None:
-        """Look and draw until `stop` is set."""
-        desk = Desk(
-            lambda: self._look(frozenset()).question, lambda said: tell(self.directory, said), self.tongue
-        )
+    def serve(self, stop: threading.Event) -> bool:
+        """Look and draw until `stop` is set; returns whether to start anew, since its own code was replaced."""
+        begun = stopwatch()
+        desk = Desk(lambda: self._look(frozenset()), lambda said: tell(self.directory, said), self.tongue)
         with serve_page(desk) as server:
             page = threading.Thread(target=server.serve_forever, name="page")
             page.start()
             try:
                 self._keep_address(address(server, desk))
-                while not stop.is_set():
+                while not stop.is_set() and not anew.due(begun):
                     self.round()
                     self._wait(stop)
+                return not stop.is_set()
             finally:
                 self.close()
                 server.shutdown()
@@ -73,6 +76,8 @@ class Helper:
                     bus.erase(number)
             if view.speak and view.question is not None:
                 self._speak(bus, view.question)
+            if bus is not None and view.mine:
+                self._mention(bus, view.installed)
         except AgentError as error:
             self._trouble(str(error))
         except BUS_TROUBLE as error:
@@ -91,6 +96,15 @@ class Helper:
         self._drawn[bus.draw(question, self.tongue)] = question
         tell(self.directory, Shown(question.id))
 
+    def _mention(self, bus: Bus, installed: Sequence[Installed]) -> None:
+        """Say what came in this session, once, all in one: who it broke something for has it at hand."""
+        new = [
+            each for each in installed if each.at > self.here_since and each.campaign not in self._mentioned
+        ]
+        if new:
+            self._mentioned |= {each.campaign for each in new}
+            bus.installed(", ".join(each.name for each in new), self.tongue)
+
     def _wait(self, stop: threading.Event) -> None:
         until = stopwatch() + _ROUND.total_seconds()
         while not stop.is_set() and stopwatch() < until:
@@ -105,18 +119,24 @@ class Helper:
             except BUS_TROUBLE as error:
                 self._bus_lost(error)
 
-    def chosen(self, number: int, choice: Choice) -> None:
-        """Hand on what was pressed; a time is picked on the page."""
-        question = self._drawn.get(number)
+    def chosen(self, number: int, pressed: str) -> None:
+        """Hand on what was pressed; a time is picked on the page, and what broke is said there."""
+        if pressed == BROKE:
+            self._open_page()
+            return
+        question, choice = self._drawn.get(number), Choice(pressed)
         if question is None:
             return
         if choice is Choice.AT:
-            run(os.environ, (_OPENER, str(self.runtime / _ADDRESS)), _ROUND)
+            self._open_page()
             return
         answer = Answer(question.id, choice)
         said = words.heard(tell(self.directory, answer), answer, self.tongue)
         if self._bus is not None:
             self._bus.say(said)
+
+    def _open_page(self) -> None:
+        run(os.environ, (_OPENER, str(self.runtime / _ADDRESS)), _ROUND)
 
     def _look(self, holds: frozenset[Hold]) -> View:
         return look(self.directory, Look(self.tongue, self.here_since, sorted(holds)))

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import msgspec
 
+from forestall.agent.conversation import Word
 from forestall.domain.asking import Choice, Topic
 from forestall.durable import write_whole
 
 ANSWER = "answer.json"
+WORD = "word.json"
 _SPOKEN = "spoken.json"
 
 
@@ -24,6 +26,13 @@ class Kept(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     user: int
 
 
+class KeptWord(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What a person said unasked, and who it was."""
+
+    word: Word
+    user: int
+
+
 class Spoken(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """When the person was last spoken to, and about what."""
 
@@ -33,7 +42,7 @@ class Spoken(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Inbox:
-    """Two files beside the state; the service's listener writes, its pass reads."""
+    """Files beside the state; the service's listener writes, its pass reads."""
 
     directory: Path
 
@@ -52,6 +61,29 @@ class Inbox:
         """Forget an answer that is in the state by now; one that came meanwhile stays."""
         if self.answer() == answer:
             (self.directory / ANSWER).unlink(missing_ok=True)
+
+    def keep_word(self, word: KeptWord) -> bool:
+        """Keep a word for the next pass; not while another waits for it."""
+        path = self.directory / WORD
+        if path.exists():
+            return False
+        write_whole(path, msgspec.json.encode(word), 0o600)
+        return True
+
+    def word(self) -> KeptWord | None:
+        """Read the word that waits; a damaged one is none, and makes room."""
+        path = self.directory / WORD
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=KeptWord)
+        except FileNotFoundError:
+            return None
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            path.unlink(missing_ok=True)
+            return None
+
+    def word_taken(self) -> None:
+        """Forget the word, which is in the state by now."""
+        (self.directory / WORD).unlink(missing_ok=True)
 
     def keep_spoken(self, at: datetime, question: str) -> None:
         """Remember that the person was spoken to: not twice a day, whatever restarts in between."""

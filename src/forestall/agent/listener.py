@@ -14,21 +14,25 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from forestall.agent import journal, question, state
+from forestall.agent import journal, person, question, state
 from forestall.agent.conversation import (
     MOST_BYTES,
     SOCKET,
     Answer,
+    Broke,
+    Installed,
     Look,
     Message,
     Shown,
     Verdict,
     View,
+    Volunteering,
 )
-from forestall.agent.inbox import Inbox, Kept
+from forestall.agent.debian import printable
+from forestall.agent.inbox import Inbox, Kept, KeptWord
 from forestall.agent.journal import Entry
 from forestall.agent.memory import Agent
-from forestall.agent.state import State
+from forestall.agent.state import Held, State
 from forestall.domain.asking import Manners, Question, Unheard, answered, silence
 from forestall.domain.errors import AgentError
 from forestall.domain.order import Hold
@@ -39,6 +43,9 @@ _LOOK_SECONDS = 0.5
 _CLAIM_LASTS = timedelta(minutes=3)
 """What a helper said of its session counts this long; helpers look every minute."""
 _SEAT_LASTS = timedelta(seconds=5)
+_WORD_EVERY = timedelta(seconds=10)
+"""What people say unasked is taken at most this often, and one at a time."""
+_MOST_INSTALLED = 8
 _RECORD_EVERY = timedelta(minutes=1)
 """Odd messages are recorded at most this often: nobody fills the journal, or the disk, by talking."""
 _CREDENTIALS = struct.Struct("3i")
@@ -54,6 +61,7 @@ class Listener:
     _claims: tuple[datetime, frozenset[Hold]] | None = None
     _recorded_at: datetime | None = None
     _here: tuple[datetime, int | None] | None = None
+    _word_at: datetime | None = None
 
     def holds(self) -> frozenset[Hold]:
         """Tell what the helper of the person here last saw."""
@@ -99,19 +107,27 @@ class Listener:
         if not self._may_answer(user):
             self._record("answer refused", f"of user {user}, who does not work at this machine")
             return Verdict(False, "not-yours")
-        if isinstance(message, Shown):
-            return self._shown(message, remembered, now)
-        return self._take(message, user, remembered, now)
+        match message:
+            case Shown():
+                return self._shown(message, remembered, now)
+            case Broke() | Volunteering():
+                return self._word(KeptWord(message, user), remembered)
+            case Answer():
+                return self._take(message, user, remembered, now)
 
     def _view(self, message: Look, user: int, remembered: State, now: datetime) -> View:
         asked = question.question_of(remembered, now)
         mine = self._may_answer(user)
         if mine:
             self._claims = (self.agent.clock(), frozenset(message.holds))
-        if asked is None:
-            return View(None, False)
-        view = question.view_of(asked, remembered, now, message.tongue)
-        return View(view, mine and self._speaks(asked, message, now))
+        view = None if asked is None else question.view_of(asked, remembered, now, message.tongue)
+        return View(
+            view,
+            asked is not None and mine and self._speaks(asked, message, now),
+            [_installed(held) for held in person.installed(remembered)[:_MOST_INSTALLED]],
+            bool(remembered.person.volunteers),
+            mine,
+        )
 
     def _speaks(self, asked: Question, message: Look, now: datetime) -> bool:
         spoken = Inbox(self.agent.directory).spoken()
@@ -137,12 +153,25 @@ class Listener:
         kept = Kept(asked.topic, list(asked.campaigns), message.choice, meaning, user)
         return self._keep(lambda inbox: inbox.keep_answer(kept))
 
-    def _keep(self, write: Callable[[Inbox], None]) -> Verdict:
+    def _word(self, kept: KeptWord, remembered: State) -> Verdict:
+        """Keep what a person says unasked for the next pass, if it is about something that is here."""
+        if isinstance(kept.word, Broke):
+            held = remembered.held.get(kept.word.campaign)
+            if held is None or held.installed_at is None:
+                return Verdict(False, "not-here")
+        now = self.agent.clock()
+        if self._word_at is not None and timedelta() <= now - self._word_at < _WORD_EVERY:
+            return Verdict(False, "too-often")
+        verdict = self._keep(lambda inbox: inbox.keep_word(kept))
+        self._word_at = now if verdict.taken else self._word_at
+        return verdict
+
+    def _keep(self, write: Callable[[Inbox], bool | None]) -> Verdict:
         try:
-            write(Inbox(self.agent.directory))
+            room = write(Inbox(self.agent.directory)) is not False
         except OSError as error:
             return Verdict(False, "no-room" if error.errno else "odd")
-        return Verdict(True)
+        return Verdict(room, "" if room else "too-often")
 
     def _may_answer(self, user: int) -> bool:
         """Say whether a user decides here: root, the service's own, and whoever works at the machine now.
@@ -164,6 +193,12 @@ class Listener:
         self._recorded_at = now
         with contextlib.suppress(OSError, AgentError):  # a full disk does not end the talk
             journal.append(self.agent.directory, Entry(now, event, detail=detail))
+
+
+def _installed(held: Held) -> Installed:
+    return Installed(
+        held.order.campaign, printable(held.order.source, 60), held.installed_at or held.held_since
+    )
 
 
 def _read(said: bytes) -> Message | str:

@@ -1,10 +1,12 @@
 """The command `forestall-agent`: for the service, for the person at the machine, for whoever enrols it."""
 
+import os
 import re
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,19 +14,21 @@ from typing import Annotated
 import msgspec
 import typer
 
-from forestall.agent import identity, person, show, texts, tuf
+from forestall.agent import anew, identity, person, person_texts, show, texts, tuf
 from forestall.agent.ask import ask, helper
+from forestall.agent.conversation import LONGEST_COMPLAINT, Broke, Verdict, Volunteering, Word, tell
 from forestall.agent.debian import printable
 from forestall.agent.enrolment import Invitation, join
 from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
 from forestall.agent.options import Json, Root, StateDir, directory_of
-from forestall.agent.restarting import SHUTDOWN
-from forestall.agent.service import START_AGAIN, serve
+from forestall.agent.restarting import SHUTDOWN, TRY_RESTART
+from forestall.agent.service import START_AGAIN, Ending, serve
 from forestall.agent.services import SHOW
 from forestall.agent.system import system_at
+from forestall.agent.unit import unit
 from forestall.clock import utc_now
-from forestall.domain.errors import ForestallError, InputError
+from forestall.domain.errors import AgentError, ForestallError, InputError
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Keeps this machine patched, as the server asks."
@@ -32,6 +36,7 @@ app = typer.Typer(
 app.add_typer(tuf.app, name="tuf")
 app.command()(ask)
 app.command()(helper)
+app.command()(unit)
 
 
 class Part(StrEnum):
@@ -80,8 +85,14 @@ def run(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    if serve(agent, stop, lambda text: typer.echo(printable(text), err=True)):
-        raise typer.Exit(START_AGAIN)
+    match serve(agent, stop, lambda text: typer.echo(printable(text), err=True)):
+        case Ending.OTHER_AGENT:
+            raise typer.Exit(START_AGAIN)
+        case Ending.OWN_CODE:
+            typer.echo("its own code was replaced: it starts itself anew", err=True)
+            anew.start()
+        case Ending.STOPPED:
+            pass
 
 
 @app.command()
@@ -131,8 +142,8 @@ def volunteer(
 ) -> None:
     """Get updates before others do, to test them; or no longer."""
     joins = part is Part.JOIN
-    person.volunteer(_agent(root, state), joins=joins)
-    _print(as_json, {"volunteers": joins}, texts.HEARD[texts.language()]["joined" if joins else "left"])
+    said = _say(root, state, Volunteering(joins), lambda agent: person.volunteer(agent, joins=joins))
+    _print(as_json, {"volunteers": joins}, said)
 
 
 @app.command()
@@ -144,8 +155,9 @@ def broke(
     as_json: Json = False,
 ) -> None:
     """Say that an update broke something; it counts against the update before others get it."""
-    person.complain(_agent(root, state), campaign, what)
-    _print(as_json, {"campaign": campaign, "noted": True}, texts.HEARD[texts.language()]["broke"])
+    word = Broke(campaign[:80], what[:LONGEST_COMPLAINT])
+    said = _say(root, state, word, lambda agent: person.complain(agent, campaign, what))
+    _print(as_json, {"campaign": campaign, "noted": True}, said)
 
 
 def main() -> None:
@@ -160,6 +172,19 @@ def main() -> None:
         sys.exit(1)
 
 
+def _say(root: Path, state: Path | None, word: Word, do: Callable[[Agent], None]) -> str:
+    """Note a person's word as root does, or have the service do it for whoever works at the machine."""
+    directory, tongue = directory_of(root, state), texts.language()
+    if os.access(directory, os.W_OK):
+        do(_agent(root, state))
+        return person_texts.heard_word(Verdict(True), word, tongue)
+    verdict = tell(directory, word)
+    said = person_texts.heard_word(verdict, word, tongue)
+    if not verdict.taken:
+        raise AgentError(said)
+    return said
+
+
 def _agent(root: Path, state: Path | None) -> Agent:
     directory = directory_of(root, state)
     identity.prepare(directory)
@@ -170,6 +195,7 @@ def _agent(root: Path, state: Path | None) -> Agent:
         system_at(place, directory),
         restart=SHUTDOWN if here else (),
         services=SHOW if here else (),
+        renew=TRY_RESTART if here else (),
     )
 
 

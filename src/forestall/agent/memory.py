@@ -48,6 +48,8 @@ class Agent:
     """The fixed command that restarts the machine; none where this root is not the machine itself."""
     services: tuple[str, ...] = ()
     """The fixed command that says how its services stand; none where this root is not the machine itself."""
+    renew: tuple[str, ...] = ()
+    """The fixed command that starts the services anew whose names follow it; as above."""
 
 
 class Memory:

@@ -39,6 +39,7 @@ def question_of(remembered: State, now: datetime) -> Question | None:
             person.restart_until,
             person.restart_latest_at,
             person.restart_picked_at,
+            tuple(person.restart_units),
         )
         restart = restart_question(waiting, decided)
     # Who must restart anyway is asked about that last: one restart for all that is due (A6).
@@ -48,6 +49,7 @@ def question_of(remembered: State, now: datetime) -> Question | None:
 def id_of(question: Question) -> str:
     """Name a question, so that an answer to an older one is known as such."""
     about = (question.topic, *question.campaigns, question.latest_at.isoformat(), str(question.counting_to))
+    about += question.units
     return hashlib.sha256("\n".join(about).encode()).hexdigest()[:16]
 
 
@@ -63,7 +65,7 @@ def view_of(question: Question, remembered: State, now: datetime, tongue: str) -
         topic=question.topic,
         title=title,
         sentences=sentences,
-        choices={choice: choice_words(question.topic, choice, tongue) for choice in question.choices},
+        choices={choice: choice_words(question, choice, tongue) for choice in question.choices},
         proposals=list(proposals(question, here, _MOST_PROPOSALS)),
         latest_at=question.latest_at,
         counting_to=question.counting_to,

@@ -9,6 +9,7 @@ from forestall.domain.inventory import Inventory
 
 _DELETED = " (deleted)"
 _NOT_FILES = ("/memfd:", "/dev/", "/SYSV", "/[", "/drm", "/i915")
+_SERVICE = re.compile(r"[A-Za-z0-9:.\\@-][A-Za-z0-9:_.\\@-]{0,246}\.service")
 MACHINE = "the machine itself"
 _ONLY_BY_RESTART = frozenset(
     {"kernel", "kernel-rt", "glibc", "linux-firmware", "microcode_ctl", "systemd", "dbus", "dbus-broker"}
@@ -25,6 +26,23 @@ class Stale:
     pid: int
     name: str
     path: str
+    unit: str = ""
+    """The service that it belongs to; empty for what belongs to none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What keeps an update from being in force."""
+
+    processes: frozenset[Stale] = frozenset()
+    machine: bool = False
+    """The machine itself was asked to be restarted."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name it for people."""
+        named = {f"{one.name} ({one.pid})" for one in self.processes}
+        return tuple(sorted(named | ({MACHINE} if self.machine else set())))
 
 
 def scan(root: Path, proc: Path = Path("/proc")) -> tuple[Stale, ...]:
@@ -50,25 +68,29 @@ def unchanged(root: Path, stale: Iterable[Stale], proc: Path = Path("/proc")) ->
     return known == {one for pid in {k.pid for k in known} for one in _of_process(proc / str(pid), pid, ours)}
 
 
-def still_running(
-    debian_root: Path, inventory: Inventory, source: str, stale: Iterable[Stale]
-) -> tuple[str, ...]:
-    """Name what keeps an update of `source` from being in force: processes, or a restart of the machine.
+def still_running(debian_root: Path, inventory: Inventory, source: str, stale: Iterable[Stale]) -> Holding:
+    """Find what keeps an update of `source` from being in force: processes, or a restart of the machine.
 
     A file counts by its name without the version after `.so`, since the new package may have renamed it.
     Rather one restart too many than a machine called fixed while it runs the old code.
     """
     packages = {package.name for package in inventory.packages if package.source == source}
     found = running(stale, (path for package in packages for path in _files(debian_root, package)))
-    if _machine_restart_asked(debian_root, source, packages):
-        found.add(MACHINE)
-    return tuple(sorted(found))
+    return Holding(found, _machine_restart_asked(debian_root, source, packages))
 
 
-def running(stale: Iterable[Stale], files: Iterable[str]) -> set[str]:
-    """Name the processes that run an older one of these files."""
+def running(stale: Iterable[Stale], files: Iterable[str]) -> frozenset[Stale]:
+    """Find the processes that run an older one of these files."""
     stems = {_stem(path) for path in files}
-    return {f"{one.name} ({one.pid})" for one in stale if _stem(one.path) in stems}
+    return frozenset(one for one in stale if _stem(one.path) in stems)
+
+
+def outdated(proc: Path = Path("/proc/self")) -> bool:
+    """Say whether this very process runs replaced code."""
+    try:
+        return any(True for _ in _deleted_code((proc / "maps").read_text(errors="replace")))
+    except OSError:
+        return False
 
 
 def older_than_start(source: str, installed_at: int, proc: Path = Path("/proc")) -> bool:
@@ -94,10 +116,21 @@ def _of_process(directory: Path, pid: int, ours: tuple[int, int]) -> Iterator[St
         if _DELETED not in maps:
             return
         name = (directory / "comm").read_text(errors="replace").strip()
+        unit = unit_of((directory / "cgroup").read_text(errors="replace"))
     except OSError:
         return
     for path in sorted(set(_deleted_code(maps))):
-        yield Stale(pid, name, path)
+        yield Stale(pid, name, path, unit)
+
+
+def unit_of(cgroups: str) -> str:
+    """Read `/proc/PID/cgroup`: the service by which systemd knows a process; nothing for logins and the rest."""
+    lines = (line.split(":", 2) for line in cgroups.splitlines() if line.count(":") >= 2)
+    paths = {controllers: path for _, controllers, path in lines}
+    path = paths.get("name=systemd") or paths.get("", "")
+    if path.startswith("/user.slice"):
+        return ""
+    return next((part for part in path.split("/") if _SERVICE.fullmatch(part)), "")
 
 
 def _deleted_code(maps: str) -> Iterator[str]:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from forestall.agent.program import CLEAN_ENVIRONMENT
 
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 NEVRA = re.compile(
-    r"(?P<name>[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127})-(?P<epoch>[0-9]{1,10}):"
+    rf"(?P<name>{NAME.pattern})-"
+    r"(?P<epoch>[0-9]{1,10}):"
     r"(?P<version>[A-Za-z0-9.+_~^]{1,127})-(?P<release>[A-Za-z0-9.+_~^]{1,127})\.(?P<arch>[a-z0-9_]{1,31})"
 )
 """A package with its exact version as it may stand on a command line: name-epoch:version-release.arch."""

@@ -3,10 +3,11 @@
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from enum import Enum
 from pathlib import Path
 
-from forestall.agent import restarts, seat, slots, trial
-from forestall.agent.inbox import ANSWER
+from forestall.agent import anew, restarts, seat, slots, trial
+from forestall.agent.inbox import ANSWER, WORD
 from forestall.agent.listener import Listener
 from forestall.agent.loop import run_pass
 from forestall.agent.memory import Agent
@@ -18,15 +19,27 @@ from forestall.domain.evidence import Status
 
 START_AGAIN = 75
 """The service ends with this where the service manager is to start it again, as another agent (EX_TEMPFAIL)."""
+
+
+class Ending(Enum):
+    """Why the service ends."""
+
+    STOPPED = "stopped"
+    OTHER_AGENT = "other_agent"
+    """Another agent is to start in its place."""
+    OWN_CODE = "own_code"
+    """Its own code was replaced: it starts itself anew."""
+
+
 _TICK_SECONDS = 2.0
 _SIGN_OF_LIFE = timedelta(minutes=5)
 """A pass at least this often: a gap tells the agent that the machine was away (A5)."""
 _AFTER_TROUBLE = timedelta(minutes=1)
 
 
-def serve(agent: Agent, stop: threading.Event, complain: Callable[[str], None]) -> bool:
-    """Work until `stop` is set, or another agent is to start: then true. A failed pass is told and tried again."""
-    begun_with = {slots.running(agent.directory), slots.next_start(agent.directory)}
+def serve(agent: Agent, stop: threading.Event, complain: Callable[[str], None]) -> Ending:
+    """Work until `stop` is set, or another process is to take over; a pass that fails is told and tried again."""
+    begun, begun_with = stopwatch(), {slots.running(agent.directory), slots.next_start(agent.directory)}
     listener = Listener(agent, seat.user_here)
     agent.holds = lambda: listener.holds() | seat.holds()
     listening = threading.Thread(target=listener.serve, args=(stop, complain), name="listener")
@@ -38,14 +51,16 @@ def serve(agent: Agent, stop: threading.Event, complain: Callable[[str], None]) 
                 on_trial = trial.under_way(agent)
                 passed = _pass(agent, complain, ask=woken)
                 if slots.next_start(agent.directory) not in begun_with:
-                    return True
+                    return Ending.OTHER_AGENT
+                if anew.due(begun):
+                    return Ending.OWN_CODE
                 if on_trial and not trial.under_way(agent):
                     continue  # it is in force now, and says so at once
                 woken = _sleep(agent, stop, passed, bell)
     finally:
         stop.set()
         listening.join()
-    return False
+    return Ending.STOPPED
 
 
 def _pass(agent: Agent, complain: Callable[[str], None], *, ask: bool) -> State | None:
@@ -79,7 +94,7 @@ def _sleep(agent: Agent, stop: threading.Event, state: State | None, bell: Doorb
     until = wake_at(state, agent.clock() + skew)
     seen = written = _written(agent)
     remembered = _changed_at(agent.directory / "state.json")
-    answers = _changed_at(agent.directory / ANSWER)
+    said = _said(agent)
     waiting = state is not None and any(held.status == Status.PENDING_RESTART for held in state.held.values())
     stale = restarts.scan(agent.system.path) if waiting else ()
     while (left := (until - agent.clock() - skew).total_seconds()) > 0:
@@ -92,11 +107,15 @@ def _sleep(agent: Agent, stop: threading.Event, state: State | None, bell: Doorb
         before, written = written, _written(agent)
         # Only once dpkg is quiet: in the middle of an installation half the packages look broken.
         installed = written != seen and written == before
-        if installed or _changed_at(agent.directory / ANSWER) != answers:
+        if installed or _said(agent) != said:
             return False
         if stale and not restarts.unchanged(agent.system.path, stale):
             return False
     return False
+
+
+def _said(agent: Agent) -> tuple[int, int]:
+    return _changed_at(agent.directory / ANSWER), _changed_at(agent.directory / WORD)
 
 
 def _written(agent: Agent) -> int:

@@ -7,9 +7,15 @@ from typing import NamedTuple
 from forestall.agent.memory import Agent, Memory
 from forestall.agent.program import CLEAN_ENVIRONMENT, run
 from forestall.agent.state import Held
+from forestall.domain.units import Unit
 from forestall.protocol import MAX_SERVICES
 
-SHOW = ("/usr/bin/systemctl", "show", "--property=Id,ActiveState,UnitFileState,Job", "*.service")
+SHOW = (
+    "/usr/bin/systemctl",
+    "show",
+    "--property=Id,ActiveState,UnitFileState,Job,Type,KillMode,RefuseManualStop",
+    "*.service",
+)
 """Every service that systemd has loaded; a machine without systemd says nothing."""
 _LIMIT = timedelta(seconds=30)
 _MOST_SAID = 2**20
@@ -30,6 +36,8 @@ class Service(NamedTuple):
     """It is started at every boot; others come and go as they are needed."""
     coming: bool
     """A job waits for it: at boot it is still to be started."""
+    unit: Unit
+    """What decides whether it may be started anew (A6)."""
 
 
 def read(text: str) -> dict[str, Service]:
@@ -40,7 +48,9 @@ def read(text: str) -> dict[str, Service]:
         name = said.get("Id", "")
         if 0 < len(name) <= _LONGEST_NAME and name.isprintable():
             meant = said.get("UnitFileState", "") in _STARTED_AT_BOOT
-            found[name] = Service(said.get("ActiveState", ""), meant, bool(said.get("Job")))
+            refuses = said.get("RefuseManualStop", "no") != "no"
+            unit = Unit(name, said.get("Type", ""), said.get("KillMode", ""), refuses)
+            found[name] = Service(said.get("ActiveState", ""), meant, bool(said.get("Job")), unit)
     return found
 
 
@@ -60,14 +70,14 @@ def _stopped(service: Service) -> bool:
 
 def note_before(memory: Memory, held: Held) -> None:
     """Remember what runs before an installation; what a failed one before it broke is not forgotten."""
-    now = _look(memory.agent)
+    now = look(memory.agent)
     running = {name for name, service in now.items() if service.active == "active"}
     held.ran = sorted({*held.ran, *running})[:_MOST_REMEMBERED]
 
 
 def note_after(memory: Memory, held: Held) -> None:
     """See what an installation has broken; that is laid at no other order's door."""
-    now = _look(memory.agent)
+    now = look(memory.agent)
     _take(memory, held, now)
     for other in memory.state.held.values():
         if other is not held:
@@ -78,7 +88,7 @@ def watch(memory: Memory) -> None:
     """See whether what ran before recent installations still runs, or runs again."""
     watched = [held for held in memory.state.held.values() if held.ran and _recent(memory, held)]
     if watched:
-        now = _look(memory.agent)
+        now = look(memory.agent)
         for held in watched:
             _take(memory, held, now)
 
@@ -101,7 +111,7 @@ def _without(names: Iterable[str], gone: Collection[str]) -> list[str]:
     return [name for name in names if name not in gone]
 
 
-def _look(agent: Agent) -> Mapping[str, Service]:
+def look(agent: Agent) -> Mapping[str, Service]:
     """Ask systemd; nothing where this root is not the machine itself, or systemd does not answer."""
     if not agent.services:
         return {}

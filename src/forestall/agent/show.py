@@ -51,6 +51,8 @@ class StatusView(msgspec.Struct):
     problem: str
     restart_latest_at: datetime | None
     """The machine restarts then by itself, if not before; none where no restart is due or only people do it."""
+    restart_units: list[str]
+    """The services that are started anew instead of the machine."""
     volunteers: bool | None
     """The person tests updates before others do; None where nobody ever said."""
     orders: list[OrderView]
@@ -66,6 +68,7 @@ def status_of(directory: Path, clock_now: datetime, tongue: str) -> StatusView:
         next_check_at=remembered.next_check_at,
         problem=complaint or remembered.last_problem,
         restart_latest_at=remembered.person.restart_latest_at,
+        restart_units=remembered.person.restart_units,
         volunteers=remembered.person.volunteers,
         orders=[_view(held, remembered.person, now, tongue) for held in remembered.held.values()],
         done=journal.tail(directory, 10),
@@ -120,7 +123,8 @@ def as_json(view: StatusView) -> str:
 def _view(held: Held, person: Person, now: datetime, tongue: str) -> OrderView:
     order, pending = held.order, held.awaits_machine
     if pending:
-        coming = texts.restart_next(person.restart_step, person.restart_until, now, tongue)
+        until, units = person.restart_until, person.restart_units
+        coming = texts.restart_next(person.restart_step, units, until, now, tongue)
     elif held.status == Status.PENDING_RESTART:
         coming = ""  # the agent itself, which needs nobody for it
     else:

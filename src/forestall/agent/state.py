@@ -81,6 +81,11 @@ class Person(msgspec.Struct, kw_only=True):
     """What it was restarted for already (A6)."""
     restarted_boot: str = ""
     """The boot in which it was told to restart."""
+    restart_units: list[str] = []
+    """The services that are started anew instead; none where it is the machine that restarts."""
+    renewed_for: list[str] = []
+    """What services were started anew for already (A6)."""
+    renewed_at: datetime | None = None
     volunteers: bool | None = None
     """The person tests updates before others do (P4.1); None where nobody ever said."""
 

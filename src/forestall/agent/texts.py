@@ -1,7 +1,7 @@
 """What the agent says to the person at the machine, in English and Japanese."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from forestall.domain.order import Step
@@ -17,6 +17,7 @@ NEXT: Mapping[str, Mapping[Step, str]] = {
         Step.WAIT: "You choose the moment until the deadline: sudo forestall-agent install {campaign}",
         Step.COUNT_DOWN: "The deadline has come; this cannot be put off. It is installed {until}.",
         Step.INSTALL: "You picked this moment. It is being installed.",
+        Step.RESTART_SERVICES: "Services that run old code are being started anew.",
         Step.RESTART: "The machine is about to restart.",
         Step.FORCE: "The deadline has passed. It is being installed.",
     },
@@ -30,6 +31,7 @@ NEXT: Mapping[str, Mapping[Step, str]] = {
         Step.WAIT: "期限までは時刻を自由に選べます: sudo forestall-agent install {campaign}",
         Step.COUNT_DOWN: "期限のため、これ以上は延期できません。{until}にインストールされます。",
         Step.INSTALL: "ご指定の時刻になりました。インストール中です。",
+        Step.RESTART_SERVICES: "古いコードのサービスを再起動しています。",
         Step.RESTART: "まもなく再起動します。",
         Step.FORCE: "期限が過ぎました。インストール中です。",
     },
@@ -48,6 +50,20 @@ RESTART: Mapping[str, Mapping[Step, str]] = {
     },
 }
 """What comes next where the agent restarts the machine itself."""
+
+SERVICES: Mapping[str, Mapping[Step, str]] = {
+    "en": {
+        Step.WAIT: "Installed; in force once {units} is started anew. You choose the moment: forestall-agent ask",
+        Step.COUNT_DOWN: "Installed; {units} is started anew {until}. The machine itself is not.",
+        Step.RESTART_SERVICES: "Installed; {units} is being started anew.",
+    },
+    "ja": {
+        Step.WAIT: "インストール済みです。{units} を再起動すると有効になります。時刻を選べます: forestall-agent ask",
+        Step.COUNT_DOWN: "インストール済みです。{until}に {units} を再起動します。端末自体は再起動しません。",
+        Step.RESTART_SERVICES: "インストール済みです。{units} を再起動しています。",
+    },
+}
+"""What comes next where starting services anew is enough."""
 
 FAILED: Mapping[str, str] = {
     "en": "The installation failed; it is tried again {until}.",
@@ -163,9 +179,9 @@ def what_next(
     return sentence.format(campaign=campaign, until=when) if sentence else ""
 
 
-def restart_next(step: str, until: datetime | None, now: datetime, tongue: str) -> str:
-    """Say what happens next about what is installed and waits for the machine's restart."""
-    sentence = RESTART[tongue].get(Step(step)) if step else None
+def restart_next(step: str, units: Sequence[str], until: datetime | None, now: datetime, tongue: str) -> str:
+    """Say what happens next about what is installed and waits for a restart of the machine, or of services."""
+    sentence = (SERVICES if units else RESTART)[tongue].get(Step(step)) if step else None
     if sentence is None:
         return NEXT[tongue][Step.AWAIT_RESTART]
-    return sentence.format(until=span(until - now, tongue) if until else "")
+    return sentence.format(until=span(until - now, tongue) if until else "", units=", ".join(units))

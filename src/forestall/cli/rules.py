@@ -28,11 +28,11 @@ def rules(
     rules, door, phases = printout.rule_lines(), printout.door_lines(), printout.moves()
     verdicts, gates = printout.verdict_lines(), printout.gate_lines()
     agent, restart, slot = printout.agent_lines(), printout.restart_lines(), printout.slot_lines()
+    kept = printout.kept_services()
     if json:
         tables = {"rules": rules, "door": door, "verdicts": verdicts, "rings": gates}
-        print_json(
-            {**tables, "agent": agent, "restart": restart, "slot": slot, "phases": phases, "numbers": listed}
-        )
+        agents = {"agent": agent, "restart": restart, "kept_services": kept, "slot": slot}
+        print_json({**tables, **agents, "phases": phases, "numbers": listed})
         return
     _show("Every machine, every minute: the first rule that applies decides.", _RULE, _cells(rules))
     _show("A machine at the door (logon, VPN):", _RULE, _cells(door))
@@ -40,6 +40,8 @@ def rules(
     _show("The rings: does the next one get it?", _RULE, _cells(gates))
     _show("An agent about each of its orders:", _RULE, _cells(agent))
     _show("An agent about the one restart for all that is due:", _RULE, _cells(restart))
+    kept_heading = "Services that it does not start anew, besides jobs and what must not be stopped by hand:"
+    _show(kept_heading, ("services", "since", "unless"), map(astuple, kept))
     _show("A new agent: what its launcher starts, then what a pass of it proves:", _RULE, _cells(slot))
     steps = ("in phase", "step", "leads to", "paragraph")
     _show("A campaign's phases; a step that is not here is refused:", steps, map(astuple, phases))

@@ -58,6 +58,8 @@ class Question:
     """It happens in minutes, at this moment."""
     picked_at: datetime | None = None
     """What was answered; it may be answered anew."""
+    units: tuple[str, ...] = ()
+    """The services that a restart is of; none where it is the machine's."""
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -85,6 +87,7 @@ class Restarting:
     until: datetime | None
     latest_at: datetime | None
     picked_at: datetime | None = None
+    units: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,9 @@ def restart_question(pending: Sequence[CampaignId], restart: Restarting) -> Ques
     if restart.latest_at is None or restart.step not in _ASKED:
         return None
     counting_to = restart.until if restart.step is Step.COUNT_DOWN else None
-    return Question(Topic.RESTART, tuple(pending), restart.latest_at, counting_to, restart.picked_at)
+    return Question(
+        Topic.RESTART, tuple(pending), restart.latest_at, counting_to, restart.picked_at, restart.units
+    )
 
 
 def first(questions: Sequence[Question | None]) -> Question | None:

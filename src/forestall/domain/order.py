@@ -16,12 +16,14 @@ CampaignId = NewType("CampaignId", str)
 
 
 class Restart(StrEnum):
-    """Who may restart a machine for an update."""
+    """Who may restart a machine, or its services, for an update."""
 
     PERSON = "person"
     """The person at the machine, or whoever runs it; the agent never does."""
+    SERVICES = "services"
+    """At the deadline, or when the person says, the agent starts services anew, never the machine (A6)."""
     DEADLINE = "deadline"
-    """The person picks the moment; at the deadline the agent restarts the machine, after a countdown (A6)."""
+    """As `SERVICES`; where that is not enough, the agent restarts the machine, after a countdown (A6)."""
 
 
 class Hold(StrEnum):
@@ -101,6 +103,8 @@ class Step(StrEnum):
     INSTALL = "install"
     """Install it as the person asked."""
     FORCE = "force"
+    RESTART_SERVICES = "restart_services"
+    """Start services anew that run replaced code."""
     RESTART = "restart"
 
 

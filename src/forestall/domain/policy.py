@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from itertools import pairwise
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from forestall.domain.ring import RINGS
 
@@ -63,7 +63,7 @@ class Policy:
     failing_times: int = _number(3, "A4", "failed forced installs that make a help-desk case")
     failing_for: timedelta = _number(24 * HOUR, "A4", "over at least this time")
     return_countdown: timedelta = _number(30 * MINUTE, "A5", "countdown for a machine that was away at the deadline")
-    restart_at_deadline: bool = _number(False, "A6", "machines restart by themselves after the deadline, with a countdown; false: people restart them")
+    restart: Literal["person", "services", "deadline"] = _number("person", "A6", "who restarts what an update needs: people; the agent, but services only; or the agent, the machine too where it must be, at the deadline with a countdown")
     halt_failed_share: float = _number(0.02, "A7", "failed installs that halt a campaign")
     halt_silent_share: float = _number(0.01, "A7", "machines silent after the install that halt a campaign")
     silent_in_install: timedelta = _number(45 * MINUTE, "A7", "an agent that began to install by force speaks again within")

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import timedelta
 
-from forestall.domain import order, restart, slot
+from forestall.domain import order, restart, slot, units
 from forestall.domain.admission import DOOR
 from forestall.domain.campaign import TRANSITIONS
 from forestall.domain.duration import format_duration
@@ -81,6 +81,7 @@ RESTART_FACTS: Mapping[str, tuple[str, str]] = {
     "under_way": ("the machine was told to restart", "no restart is under way"),
     "allowed":   ("an order allows it", "no order allows it"),
     "in_vain":   ("restarted for all of these already", "not restarted for these yet"),
+    "services":  ("services started anew are enough", "the machine's restart is needed"),
     "asked_now": ("the server was asked just now", "the server was not asked just now"),
     "come":      ("its moment has come", "its moment has not come"),
     "closing":   ("its moment is minutes away", "its moment is not near"),
@@ -152,6 +153,15 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptService:
+    """A row of the services that stay as they are."""
+
+    names: str
+    reason: str
+    unless: str
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """One permitted step of a campaign."""
 
@@ -190,6 +200,15 @@ def restart_lines() -> list[Line]:
     """Say in words what an agent decides about a restart."""
     return [
         Line(r.name, r.paragraph, in_words(r.when, RESTART_FACTS), r.then, r.meaning) for r in restart.RULES
+    ]
+
+
+def kept_services() -> list[KeptService]:
+    """List the services that an agent does not start anew."""
+    unless = "it is started anew with KillMode={}"
+    return [
+        KeptService(f"`{each.names}`", each.reason, unless.format(each.where) if each.where else "")
+        for each in units.KEPT
     ]
 
 
@@ -253,6 +272,8 @@ def markdown() -> str:
         _table(rule, map(_cells, agent_lines())),
         "The same about the one restart for all that is due:",
         _table(rule, map(_cells, restart_lines())),
+        "Services that it does not start anew, besides jobs (`oneshot`) and what must not be stopped by hand:",
+        _table(("services", "since", "unless"), map(astuple, kept_services())),
         "A new agent: what its launcher starts, then what a pass of it proves:",
         _table(rule, map(_cells, slot_lines())),
         "A campaign's phases; a step that is not here is refused:",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from forestall.domain.order import Decision, Hold, Limits, Order, Restart, Step
+from forestall.domain.order import Decision, Hold, Limits, Order, Restart, Step, Verb
 from forestall.domain.rule import Condition, Rule, conditions
 
 
@@ -17,6 +17,10 @@ class Pending:
     since: datetime
     returned_at: datetime | None = None
     """As in `order.Standing`."""
+    units: frozenset[str] = frozenset()
+    """Services that run its old code, and that may be started anew."""
+    machine: bool = True
+    """Something else waits for it, too: only a restart of the machine does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,24 @@ class Moment:
     holds: frozenset[Hold] = frozenset()
     restarted_for: frozenset[str] = frozenset()
     """What this machine was restarted for already; see `key_of`."""
+    renewed_for: frozenset[str] = frozenset()
+    """What its services were started anew for already."""
     asked_now: bool = False
     """The server was asked within the last minute, or asked just now in vain."""
     under_way: bool = False
     """The machine was told to restart, and has not done it yet."""
+
+
+class Due(NamedTuple):
+    """What one restart is for: of services, or of the machine."""
+
+    pending: tuple[Pending, ...]
+    services: bool
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """List the services to be started anew."""
+        return tuple(sorted({unit for each in self.pending for unit in each.units})) if self.services else ()
 
 
 class Window(NamedTuple):
@@ -61,6 +79,8 @@ class Facts(NamedTuple):
     """It is minutes away."""
     picked: bool
     """The moment that the person picked has come."""
+    services: bool
+    """Starting services anew does: no restart of the machine is due."""
 
 
 def _when(**facts: bool) -> dict[str, Condition]:
@@ -74,6 +94,7 @@ RULES: tuple[Rule[Step], ...] = (
     Rule("people-restart",    "A6",   _when(allowed=False),              Step.AWAIT_RESTART, "a person restarts the machine, or its services"),
     Rule("restarted-in-vain", "A6",   _when(in_vain=True),               Step.AWAIT_RESTART, "restarted, and still not in force: never twice for the same"),
     Rule("ask-first",         "A7",   _when(come=True, asked_now=False), Step.CHECK_IN,      "the server is asked right before a restart"),
+    Rule("renew-services",    "A6",   _when(come=True, services=True),   Step.RESTART_SERVICES, "the services with the old code are started anew, the machine is not"),
     Rule("restart",           "A6",   _when(come=True),                  Step.RESTART,       "one restart for all that is due"),
     Rule("restart-soon",      "A6",   _when(closing=True),               Step.COUNT_DOWN,    "minutes until the restart: the person is told"),
     Rule("restart-in-use",    "P5.2", _when(picked=True),                Step.WAIT,          "the picked moment is a bad one: later, at the latest one at last"),
@@ -85,41 +106,61 @@ RULES: tuple[Rule[Step], ...] = (
 
 def next_restart(pending: Sequence[Pending], moment: Moment, now: datetime, limits: Limits) -> Decision:
     """Decide about the one restart for all; the earliest of their latest moments binds."""
-    window = window_of(pending, moment.back_at, limits)
-    facts = facts_of(pending, window, moment, now, limits)
+    due = due_of(pending, moment)
+    window = window_of(due, moment.back_at, limits)
+    facts = facts_of(pending, due, window, moment, now, limits)
     rule = next(rule for rule in RULES if rule.applies(facts))
     return Decision(rule, _until(rule, window, moment, now, limits))
 
 
-def window_of(pending: Sequence[Pending], back_at: datetime | None, limits: Limits) -> Window | None:
+def due_of(pending: Sequence[Pending], moment: Moment) -> Due:
+    """Find what is to be restarted: services, unless an order allows the machine's restart and only that does."""
+    services = [
+        each for each in pending if each.order.restart is not Restart.PERSON and _by_services(each, moment)
+    ]
+    machine = [
+        each
+        for each in pending
+        if each.order.restart is Restart.DEADLINE and (each.machine or not _by_services(each, moment))
+    ]
+    untried = any(key_of(each.order) not in moment.restarted_for for each in machine)
+    return Due(tuple(services), True) if services and not untried else Due(tuple(machine), False)
+
+
+def _by_services(pending: Pending, moment: Moment) -> bool:
+    return bool(pending.units) and key_of(pending.order) not in moment.renewed_for
+
+
+def window_of(due: Due, back_at: datetime | None, limits: Limits) -> Window | None:
     """Say when the countdown begins and ends; None where only people restart this machine."""
-    windows = [_window(each, back_at, limits) for each in pending if each.order.restart is Restart.DEADLINE]
+    windows = [_window(each, back_at, limits) for each in due.pending]
     return min(windows, key=lambda each: each.latest_at, default=None)
 
 
 def facts_of(
-    pending: Sequence[Pending], window: Window | None, moment: Moment, now: datetime, limits: Limits
+    pending: Sequence[Pending], due: Due, window: Window | None, moment: Moment, now: datetime, limits: Limits
 ) -> Facts:
     """Reduce instants to what the rules ask."""
     picked_at = moment.picked_at
     picked = picked_at is not None and now >= picked_at
     near = picked_at is not None and picked_at - limits.last_call <= now < picked_at
-    done = {key_of(each.order) for each in pending if each.order.restart is Restart.DEADLINE}
     return Facts(
         pending=bool(pending),
         under_way=moment.under_way,
         allowed=window is not None,
-        in_vain=done <= moment.restarted_for,
+        in_vain=not due.services and {key_of(each.order) for each in due.pending} <= moment.restarted_for,
         asked_now=moment.asked_now,
         come=window is not None and (now >= window.latest_at or (picked and not moment.holds)),
         closing=near or (window is not None and now >= window.opens_at),
         picked=picked,
+        services=due.services,
     )
 
 
 def key_of(order: Order) -> str:
-    """Name what a machine is restarted for: a campaign's version."""
-    return f"{order.campaign} {order.version}"
+    """Name what a machine is restarted for: a campaign's version, or the way back from it."""
+    back = " back" if order.verb is Verb.UNDO else ""
+    return f"{order.campaign} {order.version}{back}"
 
 
 def _window(pending: Pending, back_at: datetime | None, limits: Limits) -> Window:

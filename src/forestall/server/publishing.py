@@ -108,7 +108,7 @@ def order_document(campaign: Campaign, fleet: int, now: datetime, policy: Policy
         deadline_at=deadline_at,
         expires_at=now + policy.order_valid_for,
         rings=wave_messages(pace_of(policy, fleet, imminent=campaign.imminent_at is not None)),
-        restart=Restart.DEADLINE if policy.restart_at_deadline else Restart.PERSON,
+        restart=Restart(policy.restart),
         level=campaign.level,
         texts=order_text(campaign),
     )

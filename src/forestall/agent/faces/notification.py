@@ -30,6 +30,8 @@ _IDLE = 8
 _AWAKE = ((_SESSION, "IsInhibited", "u", (_IDLE,)), (_POWER, "HasInhibit", "", ()))
 """Where desktops tell whether something keeps the screen awake: GNOME and its kin, then KDE, Xfce and others."""
 _PATIENCE_SECONDS = 5.0
+BROKE = "broke"
+"""The button of who wants to say that an update broke something; all others are a `Choice`."""
 _Body = tuple[Any, ...]
 BUS_TROUBLE = (OSError, KeyError, ValueError, RuntimeError)
 """What a missing or dying session bus looks like."""
@@ -72,6 +74,16 @@ class Bus:
         found = self._ask("Notify", "susssasa{sv}i", given)
         return int(found[0])
 
+    def installed(self, name: str, tongue: str) -> int:
+        """Say in passing that an update came, and where to say that it broke something."""
+        capabilities = self._ask("GetCapabilities")[0]
+        body = words.said(words.PAGE["should"], tongue)
+        actions = [BROKE, words.said(words.PAGE["broke"], tongue)] if "actions" in capabilities else []
+        hints = {"urgency": ("y", 0), "category": ("s", "device")}
+        title = words.said(words.INSTALLED, tongue, name=name)
+        found = self._ask("Notify", "susssasa{sv}i", ("Forestall", 0, "", title, body, actions, hints, -1))
+        return int(found[0])
+
     def say(self, text: str) -> None:
         """Say what came of an answer."""
         self._ask("Notify", "susssasa{sv}i", ("Forestall", 0, "", text, "", [], {}, -1))
@@ -80,7 +92,7 @@ class Bus:
         """Take a notification away whose question is gone."""
         self._ask("CloseNotification", "u", (number,))
 
-    def chosen(self, seconds: float) -> Iterator[tuple[int, Choice]]:
+    def chosen(self, seconds: float) -> Iterator[tuple[int, str]]:
         """Wait a while for buttons that were pressed; anything that is none of ours is passed over."""
         try:
             self._connection.recv_messages(timeout=seconds)
@@ -88,8 +100,8 @@ class Bus:
             return
         while self._signals:
             body = self._signals.popleft().body
-            if len(body) == 2 and body[1] in set(Choice):
-                yield int(body[0]), Choice(body[1])
+            if len(body) == 2 and body[1] in {*Choice, BROKE}:
+                yield int(body[0]), body[1]
 
     def holds(self) -> frozenset[Hold]:
         """Ask the desktop whether something keeps the screen awake: a talk, a film, a meeting."""

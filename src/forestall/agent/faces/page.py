@@ -16,12 +16,13 @@ from urllib.parse import parse_qs
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from forestall.agent import person_texts as words
-from forestall.agent.conversation import Answer, QuestionView, Verdict
+from forestall.agent.conversation import LONGEST_COMPLAINT, Answer, Broke, Verdict, View, Volunteering, Word
 from forestall.domain.asking import Choice
 from forestall.domain.errors import AgentError
 
 _HERE = Path(__file__).parent
-_MOST_FORM = 2_048
+_MOST_FORM = 8_192
+"""Five hundred characters of Japanese are 4,500 bytes of a form."""
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
@@ -36,8 +37,8 @@ HEADERS = {
 class Desk:
     """What the page is made of, and whom it tells."""
 
-    look: Callable[[], QuestionView | None]
-    tell: Callable[[Answer], Verdict]
+    look: Callable[[], View]
+    tell: Callable[[Answer | Word], Verdict]
     tongue: str
     token: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
 
@@ -45,8 +46,11 @@ class Desk:
 def draw(desk: Desk, heard: str = "") -> str:
     """Draw the page of now."""
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined)
+    found = desk.look()
     return environment.get_template("page.html").render(
-        view=desk.look(),
+        view=found.question,
+        said=found,
+        longest=LONGEST_COMPLAINT,
         t={key: words.said(pair, desk.tongue) for key, pair in words.PAGE.items()},
         tongue=desk.tongue,
         heard=heard,
@@ -82,10 +86,14 @@ def wanted(desk: Desk, path: str, headers: Message, host: str) -> str | None:
     return rest if slash and secrets.compare_digest(token.encode(), desk.token.encode()) else None
 
 
-def read_form(body: str) -> Answer | None:
+def read_form(body: str) -> Answer | Word | None:
     """Read a form of the page; of anything else, nothing."""
     try:
         fields = {key: values[0] for key, values in parse_qs(body, max_num_fields=8).items()}
+        if "campaign" in fields:
+            return Broke(fields["campaign"][:80], fields.get("what", "")[:LONGEST_COMPLAINT])
+        if "joins" in fields:
+            return Volunteering({"yes": True, "no": False}[fields["joins"]])
         at = datetime.fromisoformat(fields["at"]) if fields["choice"] == Choice.AT else None
         return Answer(fields["question"], Choice(fields["choice"]), at)
     except (KeyError, ValueError):
@@ -133,7 +141,7 @@ def _handler(desk: Desk) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-def heard(desk: Desk, answer: Answer | None) -> str:
+def heard(desk: Desk, answer: Answer | Word | None) -> str:
     """Hand on an answer, and say what came of it."""
     if answer is None:
         return words.said(words.UNHEARD["odd"], desk.tongue)
@@ -141,4 +149,6 @@ def heard(desk: Desk, answer: Answer | None) -> str:
         verdict = desk.tell(answer)
     except AgentError as error:
         return str(error)
-    return words.heard(verdict, answer, desk.tongue)
+    if isinstance(answer, Answer):
+        return words.heard(verdict, answer, desk.tongue)
+    return words.heard_word(verdict, answer, desk.tongue)

@@ -8,6 +8,7 @@ from forestall.agent.debian import Debian
 from forestall.agent.installers import apt, dnf
 from forestall.agent.installers.outcome import Outcome
 from forestall.agent.inventory import rpm as rpm_packages
+from forestall.agent.restarts import Holding
 from forestall.agent.rpm import Rpm
 from forestall.agent.sight import Sight
 from forestall.domain.evidence import Status
@@ -27,8 +28,11 @@ class DebianPackages:
         found = _compared(order, sight)
         if found[0] is not Status.FIXED:
             return found
-        running = restarts.still_running(self.debian.path, sight.inventory, order.source, sight.stale)
-        return _effective(found, running)
+        return _effective(found, self.holding(order, sight))
+
+    def holding(self, order: Order, sight: Sight) -> Holding:
+        """Find what still runs the old code, once it is installed."""
+        return restarts.still_running(self.debian.path, sight.inventory, order.source, sight.stale)
 
     def download(self, order: Order, sight: Sight) -> Outcome:
         """Fetch into apt's own cache."""
@@ -59,11 +63,14 @@ class RpmPackages:
         found = _compared(order, sight)
         if found[0] is not Status.FIXED:
             return found
+        return _effective(found, self.holding(order, sight))
+
+    def holding(self, order: Order, sight: Sight) -> Holding:
+        """Find what still runs the old code, once it is installed."""
         names = [each.name for each in sight.inventory.packages if each.source == order.source]
         running = restarts.running(sight.stale, rpm_packages.files_of(self.rpm, names))
-        if restarts.older_than_start(order.source, rpm_packages.installed_at(self.rpm, names)):
-            running |= {restarts.MACHINE}
-        return _effective(found, tuple(sorted(running)))
+        machine = restarts.older_than_start(order.source, rpm_packages.installed_at(self.rpm, names))
+        return Holding(running, machine)
 
     def download(self, order: Order, sight: Sight) -> Outcome:
         """Fetch into dnf's own cache."""
@@ -94,8 +101,8 @@ def _pins(order: Order, sight: Sight) -> list[str]:
     return dnf.pins_of(sight.inventory, order.source, version)
 
 
-def _effective(found: tuple[Status, str], running: tuple[str, ...]) -> tuple[Status, str]:
+def _effective(found: tuple[Status, str], holding: Holding) -> tuple[Status, str]:
     """Call nothing fixed that still runs the old code (A6)."""
-    if running:
-        return Status.PENDING_RESTART, f"still running the old code: {', '.join(running[:8])}"
+    if names := holding.names:
+        return Status.PENDING_RESTART, f"still running the old code: {', '.join(names[:8])}"
     return found
