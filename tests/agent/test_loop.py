@@ -282,13 +282,15 @@ def test_an_installation_that_was_cut_off_is_repaired_at_the_next_start(
     with pytest.raises(AssertionError):
         rig.apt("install", "-y", "tool")
     interrupted, _ = state.load(agent.directory)
-    interrupted.installing = True
+    interrupted.installing = interrupted.held["c-1"].forced = True
     state.save(agent.directory, interrupted)
     assert rig.status_of("tool") == "iF  1.2"
     run_pass(agent)
     assert rig.status_of("tool") == "ii  1.2"
     assert "repair" in events(agent)
     assert not state.load(agent.directory)[0].installing
+    said = company.reports[-1].states[0]
+    assert (said.status, said.forced, said.chosen) == ("fixed", True, False)  # P3.2: nobody chose it
 
 
 def test_a_process_that_runs_the_old_code_keeps_the_machine_from_being_fixed(

@@ -62,12 +62,12 @@ def install(memory: Memory, held: Held, *, chosen: bool) -> Outcome:
     """Install, look, and believe only what is seen."""
     memory.state.installing = True
     held.attempts += 1
+    held.forced = not chosen  # before: what is cut off is finished at the next start
     services.note_before(memory, held)
     memory.save()
     order = orders.order_of(held)
     outcome = memory.installer(order).install(order, memory.sight, _transcript(memory))
     memory.state.installing = False
-    held.forced = not chosen
     held.picked_at = None  # it is over, failed or not: then the person is asked anew
     memory.see()
     services.note_after(memory, held)

@@ -87,8 +87,10 @@ class Memory:
         """Tell how the machine stands on one order; what a person installed by other ways counts as chosen."""
         order, now = orders.order_of(held), self.now()
         status, reason = self.installer(order).status(order, self.sight)
-        if held.status == Status.AFFECTED and status in INSTALLED and not held.forced:
-            held.chosen, held.installed_at = True, held.installed_at or now
+        if held.status == Status.AFFECTED and status in INSTALLED:
+            held.chosen, held.installed_at = held.chosen or not held.forced, held.installed_at or now
+        elif status not in INSTALLED:
+            held.forced = False
         held.status, held.detail = status, reason
         if status in INSTALLED:
             held.failures, held.failed_at, held.problem = 0, None, ""
