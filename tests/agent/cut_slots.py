@@ -83,7 +83,7 @@ def main(directory: Path, old: str, new: str, length: int) -> None:
         "order": (lambda: own.install(machine, NAME, recipe), Slots(old, slots.BASE, new, 0)),
         "count": (lambda: launcher.chosen(directory, service=True), None),
         "prove": (lambda: slots.change(directory, proven), Slots(new, old)),
-        "go back": (lambda: own.undo(machine, recipe), Slots(new, old, old, 0)),
+        "go back": (lambda: own.undo(machine, recipe, "0.2.0"), Slots(new, old, old, 0)),
     }
     told = {}
     for what, (step, wanted) in ends.items():

@@ -50,6 +50,11 @@ def status(machine: Machine, recipe: UpdateAgent, name: str = NAME) -> tuple[Sta
     return recipes.detect(machine, RemediationId(name), recipe)
 
 
+def undo(machine: Machine, recipe: UpdateAgent, back_to: str) -> tuple[bool, str]:
+    outcome = recipes.undo(machine, NAME, recipe, machine.directory / "log", back_to)
+    return outcome.done, outcome.detail
+
+
 def undone(machine: Machine, recipe: UpdateAgent) -> Status:
     return recipes.undone(machine, NAME, recipe).status
 
@@ -192,22 +197,76 @@ def test_taking_it_back_puts_the_one_before_on_trial(machine: Machine) -> None:
     """A7."""
     recipe = stored(machine)
     install(machine, recipe)
-    log = machine.directory / "log"
     assert undone(machine, recipe) is Status.AFFECTED
-    assert recipes.undo(machine, NAME, recipe, log).done
+    assert undo(machine, recipe, own.running_version())[0]
     assert slots.load(machine.directory) == Slots(), "its trial had not begun"
     assert undone(machine, recipe) is Status.FIXED
     install(machine, recipe)
     slots.change(machine.directory, proven)
     assert undone(machine, recipe) is Status.AFFECTED
-    assert recipes.undo(machine, NAME, recipe, log).done
+    assert undo(machine, recipe, own.running_version())[0]
     assert slots.load(machine.directory) == Slots(recipe.payload.sha256, BASE, BASE)
     assert undone(machine, recipe) is Status.PENDING_RESTART, "not gone before another one runs"
     slots.change(machine.directory, proven)
     assert status(machine, recipe)[0] is Status.AFFECTED
     assert undone(machine, recipe) is Status.FIXED
-    assert recipes.undo(machine, NAME, recipe, log).done, "twice is once"
-    assert slots.load(machine.directory) == Slots(BASE, recipe.payload.sha256)
+    assert undo(machine, recipe, own.running_version())[0], "twice is once"
+    assert slots.load(machine.directory) == Slots()
+
+
+def in_force(machine: Machine, *versions: str) -> list[UpdateAgent]:
+    """Put agents in force, one after the other."""
+    made = []
+    for version in versions:
+        made.append(stored(machine, About(version, platform())))
+        assert install(machine, made[-1], f"any/forestall-agent/{version}")[0]
+        slots.change(machine.directory, proven)
+    return made
+
+
+NOT_HERE = [
+    pytest.param("1.5", id="it was enrolled late and took the later agent directly"),
+    pytest.param("", id="its order was made before ways back named a version"),
+]
+
+
+@pytest.mark.parametrize("back_to", NOT_HERE)
+def test_it_is_never_taken_back_to_less_than_was_approved(machine: Machine, back_to: str) -> None:
+    """A7: 1.5 is required and counts as fixed by 2.0; the agent that came along is below."""
+    (late,) = in_force(machine, "2.0")
+    before = slots.load(machine.directory)
+    assert before == Slots(late.payload.sha256, BASE)
+    done, why = undo(machine, late, back_to)
+    assert (done, "is not on this machine" in why, "a person looks" in why) == (False, True, True)
+    assert slots.load(machine.directory) == before
+
+
+def test_two_ways_back_at_once_lead_down_and_never_up_to_what_was_withdrawn(machine: Machine) -> None:
+    """A7: 2.0 goes back to 1.5, 1.5 to the one that came along, in any order and as often as asked."""
+    early, late = in_force(machine, "1.5", "2.0")
+    came = []
+    for _ in range(4):
+        for recipe, back_to in ((late, "1.5"), (early, own.running_version())):
+            assert undo(machine, recipe, back_to)[0]
+            slots.change(machine.directory, proven)
+            came.append(slots.load(machine.directory).current)
+    assert came == [early.payload.sha256, *[BASE] * 7]
+
+
+def test_a_way_back_passes_over_an_agent_that_was_withdrawn_too(machine: Machine) -> None:
+    _, late = in_force(machine, "1.5", "2.0")
+    assert undo(machine, late, own.running_version())[0]
+    assert slots.load(machine.directory).trial == BASE
+
+
+def test_a_torn_slot_does_not_bring_back_what_was_taken_back(machine: Machine) -> None:
+    """A7: it falls back to the one that came along."""
+    early, late = in_force(machine, "1.5", "2.0")
+    assert undo(machine, late, "1.5")[0]
+    slots.change(machine.directory, proven)
+    assert slots.next_start(machine.directory) == early.payload.sha256
+    slots.place_of(machine.directory, early.payload.sha256).joinpath("agent.json").chmod(0o666)
+    assert slots.next_start(machine.directory) == BASE
 
 
 def test_the_one_before_is_not_gone_back_to_where_others_could_have_changed_it(machine: Machine) -> None:
@@ -218,7 +277,8 @@ def test_the_one_before_is_not_gone_back_to_where_others_could_have_changed_it(m
     install(machine, second)
     slots.change(machine.directory, proven)
     slots.place_of(machine.directory, first.payload.sha256).joinpath("agent.json").chmod(0o666)
-    assert recipes.undo(machine, NAME, second, machine.directory / "log").done is False
+    done, why = undo(machine, second, "0.2.0")
+    assert (done, why.startswith("agent 0.2.0 cannot be run: ")) == (False, True)
     assert slots.load(machine.directory).trial is None
 
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
 from laboratory.office import approval_for, paper_of
 
@@ -75,6 +76,14 @@ class Place:
         self.company.publish = lambda: None
         return payload.sha256
 
+    def take_back(self, campaign: str, back_to: str) -> None:
+        """Have the one agent that was ordered taken back instead."""
+        (before,), (recipe,) = self.company.orders, self.recipes
+        self.company.orders = [msgspec.structs.replace(before, campaign=campaign, verb="undo")]
+        (paper,) = map(paper_of, self.company.orders)
+        approval = approval_for(paper, recipe=recipe, back_to=back_to)
+        self.company.office.sign([paper], [approval], self.company.clock())
+
     def start(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Start the launcher once and wait until what it started has ended."""
         arguments = (*words, "--root", str(self.root))
@@ -137,6 +146,25 @@ def test_a_good_agent_proves_itself_and_says_so_by_where_it_runs(place: Place) -
     assert "this agent is in force" in [entry.event for entry in journal.tail(place.directory, 50)]
     assert not (place.directory / "state.kept.json").exists()
     assert '"status": "fixed"' in place.start("status", "--json").stdout
+
+
+def test_an_agent_is_taken_back_to_the_approved_version_and_to_no_other(place: Place) -> None:
+    """A7: from its slot it asks which version came along; what was approved is not here, or is that very one."""
+    slot = place.publish("c-1", "0.2.0")
+    place.start("install", "c-1")
+    with place.service() as process:
+        until(lambda: place.record.current == slot, process)
+    place.take_back("u-1", "0.1.5")
+    refused = place.start("install", "u-1")
+    assert (refused.returncode, "agent 0.1.5 is not on this machine" in refused.stdout) == (1, True), refused
+    assert place.said()[:2] == ("0.2.0", "affected")
+    assert (place.record.current, place.record.trial) == (slot, None)
+    place.take_back("u-2", running_version())
+    place.start("install", "u-2")
+    assert place.record.trial == BASE
+    with place.service() as process:
+        until(lambda: place.record == Slots(), process)
+        until(lambda: place.said()[:2] == (running_version(), "fixed"), process)
 
 
 BROKEN = [

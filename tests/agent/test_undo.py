@@ -8,12 +8,15 @@ from laboratory.office import approval_for, paper_of
 
 from agent.company import START, Company, order
 from agent.rig import Rig
+from agent.small_agent import write_small
 from agent.test_recipe_orders import CONTENT, RECIPE, put
 from agent.test_recipe_orders import agent as recipe_agent  # noqa: F401 - a fixture
 from agent.test_recipe_orders import ordered as recipe_ordered
-from forestall.agent import journal, state
+from forestall.agent import archive, journal, slots, state
 from forestall.agent.loop import install_chosen, run_pass
 from forestall.agent.memory import Agent
+from forestall.domain.slot import Slots
+from forestall.trust.recipe import PayloadMessage, UpdateAgentMessage
 
 DEADLINE = START + timedelta(hours=2)
 
@@ -149,6 +152,59 @@ def test_an_odd_way_back_is_refused(
     pass_deadline(agent, company)
     assert (rig.status_of("tool"), state.load(agent.directory)[0].held) == ("ii  1.1", {})
     assert "odd-way-back" in told(agent)
+
+
+WAYS_OF_AGENTS = [
+    pytest.param("1.5", "restart-pending", id="to a version that is required"),
+    pytest.param("1.0", "required", id="below a version that another campaign requires"),
+    pytest.param("2.0", None, id="to itself"),
+    pytest.param("2.1", None, id="up instead of down"),
+    pytest.param(None, None, id="to whatever was there before"),
+]
+
+
+@pytest.mark.parametrize(("back_to", "rule"), WAYS_OF_AGENTS)
+def test_an_agent_is_taken_back_to_the_signed_version_alone(
+    recipe_agent: Agent,  # noqa: F811 - the fixture
+    company: Company,
+    back_to: str | None,
+    rule: str | None,
+) -> None:
+    """A7: its way back is as bound as that of packages."""
+    made = [archive_recipe(recipe_agent.directory.parent, company, version) for version in ("1.5", "2.0")]
+    early, late = (each.payload.sha256 for each in made)
+    slots.change(recipe_agent.directory, lambda _: Slots(late, early))
+    company.orders = [
+        order(**OF_AGENTS, campaign="u-1", verb="undo", version="2.0"),
+        order(**OF_AGENTS, campaign="c-2", version="1.5", force_at=DEADLINE + timedelta(hours=5)),
+    ]
+    undo_paper, other_paper = papers = [*map(paper_of, company.orders)]
+    approvals = [
+        approval_for(undo_paper, recipe=made[1], back_to=back_to),
+        approval_for(other_paper, recipe=made[0]),
+    ]
+    company.office.sign(papers, approvals, company.clock())
+    company.publish = lambda: None
+    run_pass(recipe_agent)
+    pass_deadline(recipe_agent, company)
+    found = state.load(recipe_agent.directory)[0].held
+    assert (found["u-1"].rule if "u-1" in found else None) == rule
+    assert (slots.load(recipe_agent.directory).trial == early) is (rule == "restart-pending")
+    assert ("odd-way-back" in told(recipe_agent)) is (rule is None)
+
+
+OF_AGENTS = {"product": "recipe", "release": "any", "source": "forestall-agent"}
+
+
+def archive_recipe(folder: Path, company: Company, version: str) -> UpdateAgentMessage:
+    """Publish a small agent's archive, and unpack it into its slot."""
+    payload = write_small(folder / version, version, "", version=version)
+    with (folder / version).open("rb") as file:
+        company.office.repository.put_payload(payload, file)
+    place = slots.place_of(folder / "forestall-agent", payload.sha256)
+    place.parent.mkdir(mode=0o755, exist_ok=True)
+    archive.unpack(folder / version, place)
+    return UpdateAgentMessage(PayloadMessage(payload.sha256, payload.length), slots.platform())
 
 
 def test_a_recipe_is_taken_back_as_it_says(

@@ -115,6 +115,16 @@ def test_whatever_happens_only_a_proof_changes_what_is_in_force(steps: list[tupl
         assert {slots.current, slots.previous} <= slots.kept
 
 
+def test_what_was_taken_back_is_never_the_way_back() -> None:
+    """A7: neither the next undo nor a torn slot may bring a withdrawn agent in again."""
+    early, late = "b" * 64, "c" * 64
+    both = proven(ordered(proven(ordered(Slots(), early)), late))
+    assert both == Slots(late, early)
+    assert proven(ordered(both, early)) == Slots(early, BASE)
+    assert proven(ordered(both, BASE)) == Slots(BASE, BASE)
+    assert proven(ordered(both, late)) == both, "unpacked anew, it is no way back"
+
+
 def test_a_new_trial_counts_from_nothing_and_the_same_one_goes_on() -> None:
     once = counted(ordered(Slots(), "b" * 64))
     assert (ordered(once, "b" * 64).starts, ordered(once, "c" * 64).starts) == (1, 0)

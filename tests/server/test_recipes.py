@@ -11,6 +11,7 @@ import pytest
 from laboratory.office import Office
 
 from domain.made import DAY, HOUR
+from forestall.domain.campaign import Step
 from forestall.domain.errors import InputError
 from forestall.domain.evidence import Status
 from forestall.domain.product import ProductName
@@ -20,6 +21,7 @@ from forestall.server.catalogue import pull
 from forestall.server.papers import Wanted, approve_here
 from forestall.server.publishing import order_document
 from forestall.server.triage import triage
+from forestall.server.undo import undo_campaign
 from forestall.store import campaigns, records
 from forestall.store.ratings import ThreeEs
 from forestall.trust import channel
@@ -194,3 +196,40 @@ def test_a_file_that_is_not_there_is_said_so(given: Given) -> None:
     given.payload.unlink()
     with pytest.raises(InputError, match="No such file"):
         given.approve()
+
+
+def agent_update(given: Given, version: str) -> str:
+    """Approve an update of the agent and start its campaign."""
+    update = f"any/forestall-agent/{version}"
+    content = version.encode()
+    payload = {"sha256": hashlib.sha256(content).hexdigest(), "length": len(content)}
+    recipe = {"kind": "update-agent", "payload": payload, "platform": "cpython-311-x86_64-linux-gnu"}
+    given.recipe.write_text(json.dumps({**FILE, "update": update, "recipe": recipe}))
+    given.payload.write_bytes(content)
+    company = given.company
+    pull(company.database, str(given.recipe), company.now)
+    given.approve(approve=(update,))
+    operators.rate_update(
+        company.database, update, ThreeEs(expansion=True), None, "a worm", "aiko", company.now
+    )
+    return operators.start_campaign(
+        company.installation, update, 8 * DAY, "aiko", company.now, testing=False
+    ).id
+
+
+def test_an_agent_is_taken_back_to_a_version_and_never_below_what_was_required(given: Given) -> None:
+    """A7: also where the campaign that required it is over."""
+    company, update = given.company, "any/forestall-agent/2.0"
+    required, harmful = agent_update(given, "1.5"), agent_update(given, "2.0")
+    operators.move_campaign(company.database, required, Step.CLOSE, "aiko", company.now)
+    operators.move_campaign(company.database, harmful, Step.WITHDRAW, "aiko", company.now)
+    with pytest.raises(InputError, match=f"--undo {update}=VERSION$"):
+        undo_campaign(company.installation, harmful, HOUR, "aiko", company.now)
+    way_back = {"approve": (), "recipes": (), "payloads": ()}
+    with pytest.raises(InputError, match=f"Say where to: --undo {update}=VERSION$"):
+        given.approve(**way_back, undo=(update,))
+    given.approve(**way_back, undo=(f"{update}=1.0",))
+    with pytest.raises(InputError, match=f"1.0 is below any/forestall-agent/1.5, which {required} requires"):
+        undo_campaign(company.installation, harmful, HOUR, "aiko", company.now)
+    given.approve(**way_back, undo=(f"{update}=1.5",))
+    assert undo_campaign(company.installation, harmful, HOUR, "aiko", company.now).remediation == update

@@ -15,6 +15,7 @@ from forestall.trust.channel import Adopt, Publish
 from forestall.trust.documents import OrderDocument, WaveMessage, read, write
 from forestall.trust.keys import make_key
 from forestall.trust.metadata import version_of
+from forestall.trust.recipe import PayloadMessage, RecipeMessage, UpdateAgentMessage
 from forestall.trust.roles import ONLINE, Role
 from forestall.trust.signer import Published, Signer
 from trust.papers import HOUR, NOW, ORDER, PATH, approve, order
@@ -70,15 +71,25 @@ def test_what_is_not_within_its_approval_is_not_signed_and_the_others_are(
     assert list(signed(office)) == [PATH]
 
 
-def test_nothing_is_taken_back_below_what_is_ordered_elsewhere(office: Office) -> None:
+AN_AGENT = {"product": "recipe", "release": "any", "source": "forestall-agent", "version": "2.0"}
+AN_UPDATE = UpdateAgentMessage(PayloadMessage("0" * 64, 10), "cpython-311-x86_64-linux-gnu")
+WAYS = [pytest.param({}, None, id="packages"), pytest.param(AN_AGENT, AN_UPDATE, id="the agent itself")]
+
+
+@pytest.mark.parametrize(("what", "recipe"), WAYS)
+def test_nothing_is_taken_back_below_what_is_ordered_elsewhere(
+    office: Office, what: dict[str, object], recipe: RecipeMessage | None
+) -> None:
     """A7: the signer holds a way back against all other orders, whatever the server thinks."""
-    undo = order(campaign="u-1", verb="undo")
-    later, other = order(campaign="l-1", version=f"{ORDER.version}.1"), order(campaign="o-1", source="other")
+    mine = order(**what)
+    undo = order(**what, campaign="u-1", verb="undo")
+    later = msgspec.structs.replace(mine, campaign="l-1", version=f"{mine.version}.1")
+    other = msgspec.structs.replace(mine, campaign="o-1", source="other")
     approvals = [approval_for(undo, back_to="1.0"), approval_for(later), approval_for(other)]
-    office.sign([], approvals, NOW)
+    office.sign([], [msgspec.structs.replace(each, recipe=recipe) for each in approvals], NOW)
     assert signer(office).publish([undo, other], NOW).refused == ()
     assert why(signer(office).publish([undo, other, later], NOW)).startswith("undercuts: ")
-    assert why(signer(office).publish([undo, ORDER], NOW)) == "not-approved"
+    assert why(signer(office).publish([undo, mine], NOW)) == "not-approved"
 
 
 def test_a_deadline_moves_forward_only_with_an_imminent_threat(office: Office) -> None:

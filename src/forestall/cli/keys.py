@@ -106,7 +106,9 @@ def pack(  # noqa: PLR0917, PLR0913 - a command's options
     take_back: Annotated[list[str] | None, typer.Option(help="An update whose papers are withdrawn.")] = None,
     undo: Annotated[
         list[str] | None,
-        typer.Option(help="A withdrawn update that may be taken back: UPDATE=VERSION; of a recipe UPDATE."),
+        typer.Option(
+            help="A withdrawn update that may be taken back: UPDATE=VERSION; of a recipe, but not an agent, UPDATE."
+        ),
     ] = None,
     renew: Annotated[
         bool, typer.Option("--renew", help="Sign all papers again before they run out.")
@@ -189,7 +191,10 @@ def approve(  # noqa: PLR0917, PLR0913 - a command's options
     ] = "",
     undo: Annotated[
         bool,
-        typer.Option("--undo", help="Approve that it is taken back: UPDATE=VERSION; of a recipe UPDATE."),
+        typer.Option(
+            "--undo",
+            help="Approve that it is taken back: UPDATE=VERSION; of a recipe, but not an agent, UPDATE.",
+        ),
     ] = False,
     recipe: Recipes = None,
     payload: Payloads = None,

@@ -70,7 +70,7 @@ class Approval:
     """What is done, where there is no package."""
     verb: Verb = Verb.UPGRADE
     back_to: str = ""
-    """The version to which packages are taken back."""
+    """The version to which packages, or the agent, are taken back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Order:
     """The deadline is that of an imminent threat: nobody waits for a countdown to install (A5, P8.2)."""
     recipe: Recipe | None = None
     back_to: str = ""
-    """The version to which packages are taken back; a recipe knows its own way."""
+    """The version to which packages, or the agent, are taken back; other recipes know their own way."""
 
     @property
     def remediation(self) -> RemediationId:

@@ -33,7 +33,7 @@ def by_recipe(remediation: RemediationId) -> bool:
 def undercuts(update: RemediationId, back_to: str, required: RemediationId) -> bool:
     """Say whether taking `update` back to this version leaves less than another update requires (A7).
 
-    A recipe goes back to no version. Versions that cannot be compared are taken for the worse.
+    What goes back to no version undercuts nothing. Versions that cannot be compared are taken for the worse.
     """
     release, source, version = parts_of(required)
     if not back_to or parts_of(update)[:2] != (release, source):

@@ -27,7 +27,7 @@ class Slots:
     current: str = BASE
     """The one in force."""
     previous: str = BASE
-    """In force before; kept so that one can go back to it."""
+    """In force before; kept so that one can go back to it. Never one that was gone back from."""
     trial: str | None = None
     """The one that the service starts next, to prove itself."""
     starts: int = 0
@@ -60,8 +60,14 @@ def proven(slots: Slots) -> Slots:
     """Put the agent on trial in force."""
     if slots.trial is None:
         return slots
-    before = slots.previous if slots.trial == slots.current else slots.current
-    return replace(slots, current=slots.trial, previous=before, trial=None, starts=0)
+    return replace(slots, current=slots.trial, previous=_before(slots), trial=None, starts=0)
+
+
+def _before(slots: Slots) -> str:
+    if slots.trial == slots.current:
+        return slots.previous
+    went_back = slots.trial in {slots.previous, BASE}
+    return BASE if went_back else slots.current  # one that was taken back is no way back, ever (A7)
 
 
 def called_off(slots: Slots) -> Slots:

@@ -33,7 +33,7 @@ from forestall.trust.documents import (
 from forestall.trust.keys import Keys
 from forestall.trust.papers import SHAPES
 from forestall.trust.payloads import payload_of
-from forestall.trust.recipe import RecipeMessage, read_recipe_file, recipe_of
+from forestall.trust.recipe import RecipeMessage, UpdateAgentMessage, read_recipe_file, recipe_of
 from forestall.trust.repository import Repository
 from forestall.trust.roles import Role, imminent_path, remediation_path
 from forestall.trust.signer import Published
@@ -56,7 +56,7 @@ class Wanted:
     payloads: tuple[Path, ...] = ()
     """The files that these recipes name by their hashes."""
     undo: tuple[str, ...] = ()
-    """Withdrawn updates that may be taken back: `UPDATE=VERSION`, of a recipe `UPDATE` alone (A7)."""
+    """Withdrawn updates that may be taken back: `UPDATE=VERSION`; of a recipe, but not an agent, `UPDATE` (A7)."""
 
 
 def pack_papers(installation: Installation, folder: Path, wanted: Wanted, now: datetime) -> list[Asked]:
@@ -207,7 +207,8 @@ def _way_back(
     paper = msgspec.structs.replace(written, verb=Verb.UNDO, back_to=back_to or None)
     odd = approval_of(paper)
     if isinstance(odd, str):
-        hint = "" if by_recipe(row.remediation) else f" Say where to: --undo {row.remediation}=VERSION"
+        versioned = isinstance(paper.recipe, UpdateAgentMessage | None)
+        hint = f" Say where to: --undo {row.remediation}=VERSION" if versioned else ""
         raise InputError(f"{row.remediation} cannot be taken back: {odd}.{hint}")
     return paper
 

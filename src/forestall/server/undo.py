@@ -11,6 +11,7 @@ from forestall.domain.events import Event, EventKind
 from forestall.domain.evidence import Status
 from forestall.domain.order import Verb
 from forestall.domain.policy import DAY
+from forestall.domain.recipe import UpdateAgent
 from forestall.domain.remediation import RemediationId, by_recipe, undercuts
 from forestall.domain.story import told
 from forestall.server.operators import new_id
@@ -73,7 +74,8 @@ def _approval(installation: Installation, update: RemediationId, now: datetime) 
     repository = trust_place(installation.settings.directory).repository
     approval = papers_in(repository, now).approvals.get(update) if repository.exists else None
     if approval is None or approval.verb is not Verb.UNDO:
-        what = update if by_recipe(update) else f"{update}=VERSION"
+        agent = approval is not None and isinstance(approval.recipe, UpdateAgent)
+        what = update if by_recipe(update) and not agent else f"{update}=VERSION"
         raise InputError(
             f"Nobody approved that {update} is taken back, so no machine would obey. First: "
             f"forestall keys approve --undo {what}"

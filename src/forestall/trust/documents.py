@@ -10,7 +10,7 @@ from forestall.domain.authority import Approval, Imminence, Objection, SignedOrd
 from forestall.domain.brakes import Wave
 from forestall.domain.order import CampaignId, Restart, Verb
 from forestall.domain.product import ProductName, is_update
-from forestall.domain.recipe import Recipe, RunPayload
+from forestall.domain.recipe import Recipe, RunPayload, UpdateAgent
 from forestall.domain.remediation import RemediationId, id_of, undercuts
 from forestall.protocol import Count, Instant, Text, Word, in_this_age
 from forestall.trust.recipe import RecipeMessage, recipe_of
@@ -52,7 +52,7 @@ class RemediationDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     """What is done where there is no package, and only there (P1.4)."""
     verb: Verb = Verb.UPGRADE
     back_to: Word | None = None
-    """The version to which packages are taken back, and only they."""
+    """The version to which packages, or the agent, are taken back, and only they."""
 
     def __post_init__(self) -> None:
         in_this_age(self.approved_at, self.force_from)
@@ -156,7 +156,7 @@ def _odd_verb(paper: RemediationDocument, recipe: Recipe | None) -> str:
         return "" if paper.back_to is None else "only what is taken back goes back to a version"
     if paper.verb is not Verb.UNDO:
         return f"{paper.verb} needs no approval"
-    if recipe is not None:
+    if recipe is not None and not isinstance(recipe, UpdateAgent):
         reversible = paper.back_to is None and (not isinstance(recipe, RunPayload) or recipe.undo is not None)
         return "" if reversible else "its recipe does not say how it is taken back"
     if paper.product == ProductName.WINDOWS or paper.back_to is None:

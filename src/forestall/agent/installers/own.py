@@ -2,18 +2,24 @@
 
 import importlib.metadata
 import shutil
+import sys
+from datetime import timedelta
 from pathlib import Path
 
 from forestall.agent import archive, slots, state
 from forestall.agent.installers.outcome import Outcome
 from forestall.agent.installers.steps import Machine, payload_of
+from forestall.agent.program import run
 from forestall.agent.trusted import trusted
 from forestall.domain.errors import AgentError
 from forestall.domain.evidence import Status
 from forestall.domain.product import key_of
 from forestall.domain.recipe import Answer, UpdateAgent
 from forestall.domain.remediation import RemediationId, parts_of
-from forestall.domain.slot import BASE, called_off, ordered
+from forestall.domain.slot import BASE, Slots, called_off, ordered
+
+_ASK_VERSION = "import importlib.metadata; print(importlib.metadata.version('forestall'))"
+_ASK_LIMIT = timedelta(minutes=1)
 
 
 def install(machine: Machine, name: RemediationId, recipe: UpdateAgent) -> Outcome:
@@ -78,8 +84,8 @@ def undone(machine: Machine, name: RemediationId, recipe: UpdateAgent) -> Answer
     return Answer(Status.FIXED, f"{running_version()} runs")
 
 
-def undo(machine: Machine, recipe: UpdateAgent) -> Outcome:
-    """Put the agent that was in force before on trial; it too must prove itself.
+def undo(machine: Machine, recipe: UpdateAgent, back_to: str) -> Outcome:
+    """Put the agent of the approved version on trial, where this machine has it; it too must prove itself.
 
     Raises:
         OSError: the machine refuses.
@@ -91,11 +97,33 @@ def undo(machine: Machine, recipe: UpdateAgent) -> Outcome:
         return Outcome(True, "its trial is over; the agent in force stays")
     if found.current != slot:
         return Outcome(True, "it is not in force")
-    if flaw := slots.flaw(directory, found.previous):
-        return Outcome(False, f"the agent before it cannot be run: {flaw}")
+    target = _slot_with(machine, found, back_to)
+    if target is None:
+        return Outcome(
+            False, f"agent {back_to} is not on this machine, and no other was approved; a person looks"
+        )
+    if flaw := slots.flaw(directory, target):
+        return Outcome(False, f"agent {back_to} cannot be run: {flaw}")
     state.keep(directory)
-    slots.change(directory, lambda now: ordered(now, now.previous))
-    return Outcome(True, "the agent before it proves itself at the next start")
+    slots.change(directory, lambda now: ordered(now, target))
+    return Outcome(True, f"agent {back_to} proves itself at the next start")
+
+
+def _slot_with(machine: Machine, found: Slots, version: str) -> str | None:
+    """Find the agent of this version among those kept to go back to: the one before, and the one that came along."""
+    kept = (name for name in (found.previous, BASE) if version and _version(machine, name) == version)
+    return next(kept, None)
+
+
+def _version(machine: Machine, name: str) -> str:
+    """Name the version of an agent here; empty where it cannot be told."""
+    if name != BASE:
+        return slots.version_of(machine.directory, name)
+    if slots.running(machine.directory) == BASE:
+        return running_version()
+    # A slot's own code does not see what is installed beside the interpreter; the launcher does, and starts that.
+    ran = run(machine.environment, [sys.executable, "-I", "-B", "-c", _ASK_VERSION], _ASK_LIMIT)
+    return ran.output.strip() if ran.status == 0 else ""
 
 
 def running_version() -> str:

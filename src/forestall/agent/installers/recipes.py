@@ -81,8 +81,10 @@ def undone(machine: Machine, name: RemediationId, recipe: Recipe) -> Answer:
     return Answer(_TAKEN_BACK.get(status, status), reason)
 
 
-def undo(machine: Machine, name: RemediationId, recipe: Recipe, transcript: Path) -> Outcome:
-    """Take back what the recipe did, where it can be taken back."""
+def undo(
+    machine: Machine, name: RemediationId, recipe: Recipe, transcript: Path, back_to: str = ""
+) -> Outcome:
+    """Take back what the recipe did, where it can be taken back; the agent, to the approved version."""
     kept = kept_for(machine.directory, name)
     transcript.unlink(missing_ok=True)
     match recipe:
@@ -93,7 +95,7 @@ def undo(machine: Machine, name: RemediationId, recipe: Recipe, transcript: Path
         case SetKernel():
             return _guarded(lambda: kernel.undo(machine, kept, recipe))
         case UpdateAgent():
-            return _guarded(lambda: own.undo(machine, recipe))
+            return _guarded(lambda: own.undo(machine, recipe, back_to))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,11 @@ class Recipes:
         if order.recipe is None:
             return Outcome(False, _NO_RECIPE)
         fetched = self.download(order, sight)
-        work = undo if order.verb is Verb.UNDO else install
-        return work(self.machine, order.remediation, order.recipe, transcript) if fetched.done else fetched
+        if not fetched.done:
+            return fetched
+        if order.verb is Verb.UNDO:
+            return undo(self.machine, order.remediation, order.recipe, transcript, order.back_to)
+        return install(self.machine, order.remediation, order.recipe, transcript)
 
     def repair(self, transcript: Path) -> Outcome:  # noqa: ARG002
         """Leave it to the next installation: until then what was cut off counts as affected."""
