@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from forestall.web.texts import LANGUAGES, texts
 
 TEXTS: Mapping[str, tuple[str, str]] = {
+    "elsewhere": (
+        "This list is shown on the server itself only. There: forestall disagree",
+        "この一覧はサーバー上でのみ表示されます。サーバーで：forestall disagree",
+    ),
     "queue_title": ("Agent and probe disagree", "エージェントと検査の不一致"),
     "queue_why": (
         (
