@@ -28,7 +28,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "first_said": ("the same since (UTC)", "同じ判定の開始（UTC）"),
     "proof": ("proof", "根拠"),
     "worth": ("worth", "確度"),
-    "owner": ("owner", "所有者"),
+    "owner": ("owner", "使用者"),
     "nobody": ("nobody known", "不明"),
     "looking": ("A check is asked for.", "検査を依頼済みです。"),
     "helped": ("The help desk has a case.", "ヘルプデスクに登録済みです。"),
