@@ -106,7 +106,7 @@ def pack(  # noqa: PLR0917, PLR0913 - a command's options
     take_back: Annotated[list[str] | None, typer.Option(help="An update whose papers are withdrawn.")] = None,
     undo: Annotated[
         list[str] | None,
-        typer.Option(help="A withdrawn update that may be taken back: UPDATE=VERSION; of a recipe UPDATE."),
+        typer.Option(help="A withdrawn update that may be undone: UPDATE=VERSION; of a recipe UPDATE."),
     ] = None,
     renew: Annotated[
         bool, typer.Option("--renew", help="Sign all papers again before they run out.")
@@ -189,7 +189,7 @@ def approve(  # noqa: PLR0917, PLR0913 - a command's options
     ] = "",
     undo: Annotated[
         bool,
-        typer.Option("--undo", help="Approve that it is taken back: UPDATE=VERSION; of a recipe UPDATE."),
+        typer.Option("--undo", help="Approve that it is undone: UPDATE=VERSION; of a recipe UPDATE."),
     ] = False,
     recipe: Recipes = None,
     payload: Payloads = None,
@@ -224,7 +224,7 @@ def approve(  # noqa: PLR0917, PLR0913 - a command's options
         return
     name = update.partition("=")[0]
     following = "forestall campaign undo CAMPAIGN" if undo else f"forestall campaign start {update}"
-    print_line(f"{name} {'may be taken back' if undo else 'is approved'}. Next: {following}")
+    print_line(f"{name} {'may be undone' if undo else 'is approved'}. Next: {following}")
 
 
 @app.command()
