@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from forestall.clock import stopwatch
-from forestall.notify.people import read_directory
+from forestall.notify.people import read_people
 from laboratory import host
 from laboratory.break_glass import expect
 from laboratory.host import LabError
@@ -110,7 +110,7 @@ def _tell(directory: Path, timeline: Timeline, slapd: Slapd, library: Path, othe
     seconds = round(stopwatch() - began, 1)
     timeline.figures["seconds to read 55,000 people"] = seconds
     expect("people", (read["people"], read["refused"], read["trouble"]), (PEOPLE, 1, ""))
-    found = read_directory(copy)
+    found = read_people(copy)
     last = PEOPLE - 1
     expect("the last of them", found.people[f"p{last}@corp.example"].name, f"Ōta {last} <script>")
     expect("languages", sum(each.language == "ja" for each in found.people.values()), PEOPLE // 2)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from agent.company import START, Company, order
@@ -179,10 +180,17 @@ def test_a_failure_where_only_services_may_be_started_is_left_to_a_person(machin
 
 
 def test_a_power_cut_right_before_it_starts_nothing_twice(machine: Machine) -> None:
-    """What for is written down before anything is done."""
+    """What for is written down before anything is done: here the power goes as the first thing that is done."""
     install(machine, Restart.SERVICES)
-    machine.agent.renew = ("/bin/false",)
+    known, copy = machine.agent.directory / "state.json", machine.directory / "then.json"
+    cut = machine.directory / "cut"
+    cut.write_text(f"#!/bin/sh\ncp '{known}' '{copy}'\nexit 1\n")
+    cut.chmod(0o755)
+    machine.agent.renew = (str(cut),)
     machine.wait(30)
+    then = msgspec.json.decode(copy.read_bytes(), type=state.State)
+    assert then.person.renewed_for != []
+    known.write_bytes(copy.read_bytes())
     machine.agent.renew = (str(machine.directory / "renew"), "try-restart", "--")
     machine.wait(120)
     assert machine.calls == []

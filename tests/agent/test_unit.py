@@ -13,7 +13,7 @@ from agent.company import Company
 from agent.rig import Rig
 from forestall.agent import anew, restarts
 from forestall.agent.memory import Agent
-from forestall.agent.service import serve
+from forestall.agent.service import Ending, serve
 from forestall.agent.unit import unit_for, word
 from forestall.clock import stopwatch
 
@@ -73,8 +73,8 @@ def test_the_service_ends_its_work_before_it_starts_itself_anew(
     company.enrol(rig.directory)
     monkeypatch.setattr(anew, "due", lambda _: True)
     stop = threading.Event()
-    assert serve(Agent(rig.directory, rig.debian, clock=company.clock), stop, print)
-    assert stop.is_set()
+    agent = Agent(rig.directory, rig.debian, clock=company.clock)
+    assert serve(agent, stop, print) is Ending.OWN_CODE
     assert len(company.reports) == 1
 
 

@@ -18,7 +18,7 @@ from forestall.clock import utc_now
 from forestall.domain.errors import InputError
 from forestall.domain.evidence import Evidence, Status, Witness
 from forestall.server.trust_place import trust_place
-from forestall.store import evidence
+from forestall.store import evidence, feeds
 from forestall.store.evidence import Observation
 from forestall.trust.caps import Caps
 from forestall.trust.device_ca import open_ca
@@ -227,6 +227,23 @@ def test_a_doctor_looks_at_everything_and_every_trouble_has_its_mend(forestall: 
     bad = {each["what"]: each for each in forestall("doctor", "--json", code=1).json if not each["well"]}
     assert set(bad) == {"ledger", "clock"}
     assert all(each["mend"] for each in bad.values())
+
+
+def test_a_doctor_tells_the_directory_from_the_sources_while_there_is_one(forestall: Shell):
+    def rows() -> dict[str, Any]:
+        return {each["what"]: each for each in forestall("doctor", "--json", code=1).json}
+
+    with forestall.company.database.begin() as con:
+        feeds.failed(con, "directory", forestall.company.now, "it is gone")
+    assert "directory" not in rows(), "no directory is named any more"
+    path = forestall.directory / "forestall.toml"
+    path.write_text(path.read_text() + '[directory]\nurl = "ldaps://dc1.corp.example"\nbase = "dc=corp"\n')
+    found = rows()
+    assert (found["sources"]["well"], found["sources"]["detail"]) == (False, "0 read"), "no advisory is there"
+    assert (found["directory"]["detail"], found["directory"]["mend"]) == (
+        "it is gone",
+        "forestall directory pull",
+    )
 
 
 def test_a_doctor_without_a_database_says_so(forestall: Shell, tmp_path: Path):

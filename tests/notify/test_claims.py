@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import httpx2
 import pytest
@@ -13,14 +14,16 @@ from forestall.clock import utc_now
 from forestall.domain.device import Device, DeviceId, OwnerSource, SiteId
 from forestall.domain.events import EventKind
 from forestall.domain.notice import Person
-from forestall.domain.ownership import VALID_FOR, Became
+from forestall.domain.ownership import TRIED_AGAIN_AFTER, VALID_FOR, Became
 from forestall.domain.sighting import Sighting, Source
 from forestall.notify.smtp import Courier
 from forestall.server.claims import ClaimDesk, ClaimPost
 from forestall.server.finding import take_in
 from forestall.server.links import open_links
+from forestall.server.postman import Postman
 from forestall.server.room import RoomDesk
-from forestall.store import devices, ledger
+from forestall.server.watermark import Watermark
+from forestall.store import devices, ledger, notices
 from forestall.web.claim_pages import claim_routes
 from forestall.web.claim_texts import TEXTS, claim_texts
 from forestall.web.room import make_room
@@ -50,11 +53,25 @@ def client(desk: ClaimDesk) -> Iterator[httpx2.Client]:
         yield client
 
 
-def deliver(company: Company) -> int:
+def post_of(company: Company) -> ClaimPost:
     links = open_links(company.directory)
-    post = ClaimPost(company.database, company.mail, links, company.policy, utc_now)
+    return ClaimPost(company.database, company.mail, links, company.policy, lambda: company.now)
+
+
+def deliver(company: Company) -> int:
     with Courier(company.host.server, connections=1) as courier:
-        return post.hand_over(courier)
+        return post_of(company).hand_over(courier)
+
+
+def claim_at_others(company: Company, desk: ClaimDesk, count: int) -> list[str]:
+    """Let as many other machines name a person each, p0 first."""
+    for n in range(count):
+        other = Device(DeviceId(f"m{n}"), "m", SiteId("tokyo"), managed=False, addresses=(f"10.0.1.{n}",))
+        with company.database.begin() as con:
+            devices.save(con, [other])
+        at = company.now + timedelta(seconds=n)
+        assert desk.claim(f"10.0.1.{n}", f"p{n}@corp.example", "en", at) is Became.ASKED
+    return [f"p{n}@corp.example" for n in range(count)]
 
 
 def link(company: Company) -> str:
@@ -178,7 +195,73 @@ def test_a_mail_server_that_is_down_is_asked_again(company: Company, desk: Claim
     company.host.down()
     assert deliver(company) == 0
     company.host.up()
+    assert deliver(company) == 0, "not at once"
+    company.now += TRIED_AGAIN_AFTER
     assert deliver(company) == 1
+
+
+def test_a_mail_that_may_have_arrived_is_not_sent_again(company: Company, desk: ClaimDesk):
+    """The server took it whole and its answer was lost."""
+    desk.claim("127.0.0.1", ASA, "en", company.now)
+    company.host.after_data[ASA] = "hang up"
+    assert deliver(company) == 1
+    company.now += TRIED_AGAIN_AFTER
+    assert deliver(company) == 0
+    assert company.host.recipients() == [ASA]
+
+
+def test_mails_that_no_server_takes_keep_no_other_waiting(company: Company, desk: ClaimDesk):
+    people = claim_at_others(company, desk, 22)
+    company.host.answers.update(dict.fromkeys(people[:20], "450 4.2.0 later"))
+    assert [deliver(company) for _ in range(3)] == [0, 2, 0]
+    assert company.host.recipients() == people[20:]
+    assert len(company.host.senders) == 22, "each is tried once"
+    company.host.answers.clear()
+    company.now += TRIED_AGAIN_AFTER
+    assert deliver(company) == 20
+
+
+def test_while_another_process_hands_over_mail_this_one_does_not(company: Company, desk: ClaimDesk):
+    desk.claim("127.0.0.1", ASA, "en", company.now)
+    with company.database.begin() as other:
+        assert notices.alone(other)
+        assert deliver(company) == 0
+    assert company.host.accepted == []
+    assert deliver(company) == 1
+
+
+def test_what_was_said_is_in_the_ledger_before_anybody_is_asked(company: Company, desk: ClaimDesk):
+    desk.claim("127.0.0.1", ASA, "en", company.now)
+    with company.database.begin() as con:
+        (entry,) = ledger.about(con, subject=PRINTER)
+    assert (entry.event.kind, entry.event.actor, entry.event.paragraph) == (
+        EventKind.CLAIMED, "127.0.0.1", "P6.1",
+    )  # fmt: skip
+    assert entry.event.body["address"] == ASA
+    deliver(company)
+    ((_, message),) = company.host.accepted
+    assert entry.event.body["claim"] in message["Message-ID"]
+
+
+def test_final_warnings_go_first_and_who_is_named_is_tried_where_none_is_taken(
+    company: Company, desk: ClaimDesk
+):
+    warned = company.own("pc-1", BEN)
+    company.change(replace(company.campaign, deadline_at=company.now - DAY))
+    company.note(warned, announced_at=company.now - 7 * DAY)
+    company.see(warned)
+    company.decide()
+    desk.claim("127.0.0.1", ASA, "en", company.now)
+    postman = Postman(company.post, Watermark(company.directory / "ledger.jsonl"), post_of(company))
+    company.host.down()
+    postman.turn()
+    with company.database.begin() as con:
+        assert con.exec_driver_sql("SELECT tried_at FROM claim").scalar_one() == company.now
+    company.host.up()
+    company.now += TRIED_AGAIN_AFTER
+    postman.turn()
+    assert company.host.recipients() == [BEN, ASA]
+    postman.end()
 
 
 def test_the_fix_it_room_asks_whose_it_is(company: Company, desk: ClaimDesk):

@@ -320,7 +320,7 @@ def test_a_password_that_others_can_read_is_not_used(tmp_path: Path):
     secret = tmp_path / "secret"
     secret.write_text("x")
     secret.chmod(0o640)
-    with pytest.raises(InputError, match="chmod 0600"):
+    with pytest.raises(InputError, match="chmod 600"):
         Courier(MailServer("127.0.0.1", 25, Tls.STARTTLS, CERTIFICATE, "desk", secret))
 
 

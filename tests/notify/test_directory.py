@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from forestall.cli.main import app
 from forestall.clock import utc_now
 from forestall.domain.device import SiteId
 from forestall.domain.errors import InputError
@@ -16,7 +18,7 @@ from forestall.domain.notice import Person
 from forestall.domain.sighting import Sighting, Source
 from forestall.notify import ldap_directory
 from forestall.notify.ldap_directory import COPY, Attributes, Entry, LdapServer, filter_of, people_of
-from forestall.notify.people import read_directory as read_file
+from forestall.notify.people import read_people
 from forestall.server.directory import NAME, read_directory
 from forestall.server.finding import take_in
 from forestall.server.settings import Settings, load_settings
@@ -83,7 +85,7 @@ def test_the_copy_reads_back_as_it_was(tmp_path: Path):
     hostile = entry(2, displayName='"; <script>, \n=cmd()', uid="u,2", host=MAC)
     found = people_of([*people(2), hostile, entry(1, displayName="a second of the name")], SERVER.attributes)
     (tmp_path / "people.csv").write_bytes(found.written())
-    read = read_file(tmp_path / "people.csv")
+    read = read_people(tmp_path / "people.csv")
     assert [*read.people] == [f"p{n}@corp.example" for n in range(3)]
     assert read.people["p1@corp.example"].name == "Person 1"
     assert read.accounts["u,2"] == read.accounts[MAC] == read.people["p2@corp.example"]
@@ -163,7 +165,7 @@ def test_a_person_may_believe_that_it_shrank_but_never_that_nobody_is_left(
     read_directory(database, SERVER, tmp_path, answering(people(100)))
     assert read_directory(database, SERVER, tmp_path, answering(people(50)), accept=True).people == 50
     assert read_directory(database, SERVER, tmp_path, answering([]), accept=True).trouble
-    assert len(read_file(tmp_path / COPY).people) == 50
+    assert len(read_people(tmp_path / COPY).people) == 50
 
 
 # -- settings -------------------------------------------------------------------------------------------------------
@@ -192,17 +194,26 @@ def test_what_cannot_be_used_is_named(tmp_path: Path, table: str, why: str):
         settings(tmp_path, table)
 
 
-def test_a_password_that_others_can_read_is_refused(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("mode", "why"),
+    [pytest.param(0o644, "others can read", id="others read it"), pytest.param(None, "cannot be read", id="gone")],
+)  # fmt: skip
+def test_a_password_that_cannot_be_used_costs_nothing_but_news(
+    database: Database, tmp_path: Path, mode: int | None, why: str
+):
+    """ADR 33: the settings are read, the glass is broken, and the last good copy stays."""
+    read_directory(database, SERVER, tmp_path, answering(people(3)))
     secret = tmp_path / "word"
-    secret.write_text("secret\n")
-    secret.chmod(0o644)
-    lines = GOOD + 'bind = "cn=x"\npassword_file = "word"'
-    with pytest.raises(InputError, match="others can read it"):
-        settings(tmp_path, lines)
-    secret.chmod(0o600)
-    found = settings(tmp_path, lines).ldap
-    assert found is not None
-    assert found.password == "secret"
+    if mode is not None:
+        secret.write_text("secret\n")
+        secret.chmod(mode)
+    server = settings(tmp_path, GOOD + 'bind = "cn=x"\npassword_file = "word"').ldap
+    assert server is not None
+    freed = CliRunner().invoke(app, ["network", "free-all", "--by", "asa", "--data", str(tmp_path)])
+    assert (freed.exit_code, "0 freed" in freed.stdout) == (0, True), freed
+    read = read_directory(database, server, tmp_path)
+    assert (read.people, f"{secret}: {why}" in read.trouble) == (3, True), read
+    assert len(read_people(tmp_path / COPY).people) == 3
 
 
 def test_people_come_from_the_copy_and_from_one_place_only(tmp_path: Path):

@@ -12,7 +12,7 @@ from forestall.cli.main import app
 from forestall.clock import utc_now
 from forestall.domain.errors import InputError
 from forestall.domain.notice import Person
-from forestall.notify.people import read_directory
+from forestall.notify.people import read_people
 from forestall.notify.smtp import Tls
 from forestall.server.settings import load_settings
 from notify.company import ASA, BEN, Company
@@ -74,7 +74,7 @@ def test_a_wrong_line_is_named(tmp_path: Path, text: str, says: str):
 def people(directory: Path, content: bytes):
     path = directory / "people.csv"
     path.write_bytes(content)
-    return read_directory(path)
+    return read_people(path)
 
 
 def test_a_directory_names_people_and_their_language(tmp_path: Path):

@@ -1,16 +1,18 @@
 """Sightings in the database: machines appear, keep their ids, are joined on record, and join what is under way."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from domain.made import ENFORCING, START
-from forestall.domain.device import Device, DeviceId, SiteId
+from forestall.domain.device import Device, DeviceId, OwnerSource, SiteId
 from forestall.domain.events import EventKind
 from forestall.domain.notice import Person
 from forestall.domain.sighting import Sighting, Source
+from forestall.server.claims import own
 from forestall.server.finding import KEPT_FOR, estimate, machines, take_in
 from forestall.store import campaigns, devices, ledger, records
 from forestall.store.database import Database
@@ -95,6 +97,81 @@ def test_a_machine_off_the_network_keeps_its_addresses_until_it_is_freed_whoever
     assert stand(off=True) == (IP, MAC)
     assert known(database)[gone].name == f"is {LAPTOP}"
     assert stand(off=False) == ()
+
+
+class Meanwhile(dict[str, Person]):
+    """Accounts; while they are looked up, between reading and saving, somebody else commits something."""
+
+    def __init__(self, accounts: dict[str, Person], act: Callable[[], None]) -> None:
+        super().__init__(accounts)
+        self._act = act
+        self.acted = False
+
+    def get(self, key: str, default: Person | None = None) -> Person | None:
+        if not self.acted:
+            self.acted = True
+            self._act()
+        return super().get(key, default)
+
+
+ANN, BEN = Person("ann@example.com"), Person("ben@example.com")
+
+
+@pytest.mark.parametrize(
+    ("absorbed", "accounts"),
+    [
+        pytest.param(False, {"x": BEN}, id="the directory says nothing of it"),
+        pytest.param(False, {"ann": ANN}, id="the directory still names them"),
+        pytest.param(True, {"x": BEN}, id="it turns out to be another"),
+    ],
+)
+def test_what_a_person_disowns_during_a_merge_stays_disowned(
+    database: Database, accounts: dict[str, Person], *, absorbed: bool
+):
+    """P6.1: a person's word is not undone by what was read before it."""
+    (name,) = take_in(database, [seen(MAC, IP, user="ann")], "me", START, {"ann": ANN}).new
+    device = known(database)[name]
+    assert (device.owner, device.owner_source) == (ANN.address, OwnerSource.DIRECTORY)
+
+    def disown() -> None:
+        with database.begin() as con:
+            own(con, replace(device, owner="", disowned=ANN.address), None, START)
+
+    meanwhile = Meanwhile(accounts, disown)
+    row = seen(MAC, IP, certificate=LAPTOP, by=Source.LOGIN) if absorbed else seen(MAC, MOVED, user="ann")
+    taken = take_in(database, [row], "me", START + HOUR, meanwhile)
+    assert (meanwhile.acted, [each.absorbed for each in taken.joined]) == (True, [name] if absorbed else [])
+    for _ in range(2):
+        left = known(database)[name]
+        assert (left.owner, left.owner_source, left.disowned) == ("", None, ANN.address)
+        take_in(database, [row], "me", START + HOUR, accounts)
+
+
+def test_who_confirms_during_a_merge_stays_the_owner(database: Database):
+    (name,) = take_in(database, [seen(MAC, IP, user="ann")], "me", START, {"ann": ANN}).new
+    device = replace(known(database)[name], owner=BEN.address, language="ja", disowned=ANN.address)
+
+    def confirm() -> None:
+        with database.begin() as con:
+            own(con, device, OwnerSource.SELF, START)
+
+    take_in(database, [seen(MAC, MOVED, user="ann")], "me", START + HOUR, Meanwhile({"ann": ANN}, confirm))
+    left = known(database)[name]
+    assert (left.owner, left.owner_source, left.language) == (BEN.address, OwnerSource.SELF, "ja")
+
+
+def test_a_machine_that_waits_as_another_is_nobodys_again_when_disowned_during_a_merge(database: Database):
+    (name,) = take_in(database, [seen(MAC, IP, user="ann")], "me", START, {"ann": ANN}).new
+    take_in(database, [seen(MAC, IP, certificate=LAPTOP, by=Source.LOGIN)], "me", START + HOUR)
+    device = known(database)[name]
+    assert (device.name, device.owner) == (f"is {LAPTOP}", ANN.address)
+
+    def disown() -> None:
+        with database.begin() as con:
+            own(con, replace(device, owner="", disowned=ANN.address), None, START)
+
+    take_in(database, [seen(OTHER, MOVED)], "me", START + HOUR, Meanwhile({"x": BEN}, disown))
+    assert (known(database)[name].owner, known(database)[name].disowned) == ("", ANN.address)
 
 
 def test_an_address_that_moved_belongs_to_its_new_holder(database: Database):

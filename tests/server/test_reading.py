@@ -323,3 +323,12 @@ def test_what_is_asked_of_the_store_does_not_grow_with_the_machines(company: Com
         return len(sent)
 
     assert statements("small", 10) == statements("large", 1_000)
+
+
+def test_senders_made_up_by_the_thousand_behind_one_port_make_no_machines(database: Database):
+    """P6.2: a forwarded address alone, at a port that many share, makes nobody; with an IP address it does."""
+    flooded = {**switch(), **q_row(MACHINE, 4), **crowd(4, 200), **held((10, 0, 0, 1), MACHINE)}
+    with answering(Agent(flooded)) as agent, reading(database, agent) as (reader, _):
+        reader.turn()
+    (machine,) = machines(database)
+    assert (machine.hardware, machine.port) == ((MAC,), "")

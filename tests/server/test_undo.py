@@ -120,7 +120,7 @@ def test_who_does_not_obey_is_no_threat(withdrawn: Withdrawn) -> None:
 
 REFUSED = [
     pytest.param(lambda _: None, "Nobody approved that .* is taken back", id="nobody approved the way back"),
-    pytest.param(lambda w: (w.allow(), w.undo()), "is about .* already", id="it is being taken back already"),
+    pytest.param(lambda w: (w.allow(), w.undo()), "drives .* already", id="it is being taken back already"),
 ]
 
 

@@ -48,6 +48,17 @@ def disagreeing(
     return machines
 
 
+def test_it_is_shown_on_the_server_itself_only(queue: Site):
+    """Who is vulnerable is not for everybody who reaches our pages; what stands before them says who asks."""
+    disagreeing(queue.company)
+    refused = queue.ask("GET", "/disagree", X_Forwarded_For="10.0.0.9")
+    assert (refused.status, "forestall disagree" in refused.text, HOSTILE in refused.text) == (
+        403,
+        True,
+        False,
+    )
+
+
 def test_each_machine_is_there_with_both_words_and_what_can_be_done(queue: Site):
     (machine,) = disagreeing(queue.company)
     page = Page(queue.ask("GET", "/disagree").text)

@@ -129,9 +129,7 @@ def withdraw(name: Name, by: By = "", data: Directory = None, json: Json = False
     """Withdraw a patch that does harm: orders are taken back, what was removed is let back (A7)."""
     _step(name, "withdraw", by, data, json=json)
     if not json:
-        print_line(
-            f"Who has installed it keeps it. To take it back from them: forestall campaign undo {name}"
-        )
+        print_line(f"Who has installed it keeps it. To undo it there: forestall campaign undo {name}")
 
 
 @app.command()
@@ -144,7 +142,7 @@ def undo(
     data: Directory = None,
     json: Json = False,
 ) -> None:
-    """Take a withdrawn patch back from the machines that have it: a campaign like any other, by agents alone (A7)."""
+    """Undo a withdrawn patch on the machines that have it: a campaign like any other, by agents alone (A7)."""
     from forestall.clock import utc_now
     from forestall.domain.duration import parse_duration
     from forestall.server.undo import undo_campaign
@@ -156,7 +154,7 @@ def undo(
     if json:
         print_json({"campaign": made.id, "phase": made.phase, "deadline_at": made.deadline_at})
     else:
-        print_line(f"{made.id} takes it back; voluntary until {made.deadline_at:%Y-%m-%d %H:%M} UTC.")
+        print_line(f"{made.id} undoes it; voluntary until {made.deadline_at:%Y-%m-%d %H:%M} UTC.")
 
 
 @app.command()

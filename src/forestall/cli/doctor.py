@@ -4,7 +4,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from forestall.domain.errors import ForestallError
 
 if TYPE_CHECKING:
     from forestall.server.wiring import Installation
+    from forestall.store.feeds import FeedState
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ def _keys(directory: Path) -> Finding:
 
 def _database(installation: "Installation") -> Iterator[Finding]:
     from forestall.clock import utc_now
+    from forestall.server.directory import NAME
     from forestall.server.ledger_file import check_database
     from forestall.server.watermark import Watermark
     from forestall.store import feeds, ledger
@@ -106,14 +108,20 @@ def _database(installation: "Installation") -> Iterator[Finding]:
         + (f", but the ledger's newest entry is {ahead} ahead of it" if ahead > timedelta() else ""),
         "set this machine's clock: deadlines are counted by it",
     )
+    people = states.pop(NAME, None)
     yield Finding("sources", bool(states), f"{len(states)} read", "forestall advisory pull")
     for state in states.values():
-        trouble = state.held or state.last_error
-        age = now - state.last_good_at if state.last_good_at else None
-        detail = trouble or f"{state.records} records, last good copy {age.days if age else '?'} day(s) old"
-        yield Finding(
-            state.name, not trouble, detail, "forestall advisory pull, or look at the file it names"
-        )
+        yield _copy(state, now, "forestall advisory pull, or look at the file it names")
+    if people and installation.settings.ldap:
+        yield _copy(people, now, "forestall directory pull")
+
+
+def _copy(state: "FeedState", now: datetime, mend: str) -> Finding:
+    """Say how what is read from outside stands."""
+    trouble = state.held or state.last_error
+    age = now - state.last_good_at if state.last_good_at else None
+    detail = trouble or f"{state.records} records, last good copy {age.days if age else '?'} day(s) old"
+    return Finding(state.name, not trouble, detail, mend)
 
 
 def _mail(installation: "Installation") -> Iterator[Finding]:

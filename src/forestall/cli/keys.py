@@ -107,7 +107,7 @@ def pack(  # noqa: PLR0917, PLR0913 - a command's options
     undo: Annotated[
         list[str] | None,
         typer.Option(
-            help="A withdrawn update that may be taken back: UPDATE=VERSION; of a recipe, but not an agent, UPDATE."
+            help="A withdrawn update that may be undone: UPDATE=VERSION; of a recipe, but not an agent, UPDATE."
         ),
     ] = None,
     renew: Annotated[
@@ -192,8 +192,7 @@ def approve(  # noqa: PLR0917, PLR0913 - a command's options
     undo: Annotated[
         bool,
         typer.Option(
-            "--undo",
-            help="Approve that it is taken back: UPDATE=VERSION; of a recipe, but not an agent, UPDATE.",
+            "--undo", help="Approve that it is undone: UPDATE=VERSION; of a recipe, but not an agent, UPDATE."
         ),
     ] = False,
     recipe: Recipes = None,
@@ -229,7 +228,7 @@ def approve(  # noqa: PLR0917, PLR0913 - a command's options
         return
     name = update.partition("=")[0]
     following = "forestall campaign undo CAMPAIGN" if undo else f"forestall campaign start {update}"
-    print_line(f"{name} {'may be taken back' if undo else 'is approved'}. Next: {following}")
+    print_line(f"{name} {'may be undone' if undo else 'is approved'}. Next: {following}")
 
 
 @app.command()

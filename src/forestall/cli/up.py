@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,14 +20,9 @@ from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.errors import AgentError, StoreError
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    from starlette.routing import Route
-
     from forestall.server.beat import Beat
     from forestall.server.loops import Outside
     from forestall.server.mail_settings import MailSettings
-    from forestall.server.overview import Overview
     from forestall.server.triage import TriageRow
     from forestall.server.trust_place import TrustPlace
     from forestall.server.wiring import Installation
@@ -70,6 +65,7 @@ def up(
     json: Json = False,
 ) -> None:
     """Start Forestall: database, advisories, this machine's inventory, status page. Changes nothing here."""
+    from forestall.cli.routes import web
     from forestall.clock import stopwatch, utc_now
     from forestall.server.beat import Beat
     from forestall.server.catalogue import load_bundle
@@ -107,7 +103,7 @@ def up(
             _read_directory(installation, stack)
             _start_probing(stack, installation, every)
             _start_reading(stack, installation)
-        url = stack.enter_context(_web(installation, place, pages, bind))
+        url = stack.enter_context(web(installation, place, pages, bind))
         address = stack.enter_context(_listening_to_agents(installation, place, agents))
         _open_room(installation, stack, decides.wake)
         rows = triage(database, device=HERE)
@@ -144,23 +140,6 @@ def _outside(installation: "Installation", place: "TrustPlace") -> "Outside":
 
     publisher = Publisher(installation.database, installation.policy, place.socket)
     return Outside(effects_of(installation), installation.enforcement, publisher.publish)
-
-
-def _web(
-    installation: "Installation",
-    place: "TrustPlace",
-    pages: "Mapping[str, Callable[[], Overview]]",
-    bind: str,
-) -> "AbstractContextManager[str]":
-    """Serve people, mirrors, and whoever else the settings connect; gives the address."""
-    from forestall.server.settings import split_bind
-    from forestall.web.app import make_app
-    from forestall.web.serve import serving
-
-    app = make_app(
-        place.repository, pages, [*_queues(installation), *_behind_mails(installation), *_doors(installation)]
-    )
-    return serving(app, *split_bind(bind or installation.settings.bind))
 
 
 @contextmanager
@@ -208,43 +187,9 @@ def _hand_over(installation: "Installation", mail: "MailSettings", stack: ExitSt
     stack.callback(postman.hurry)
 
 
-def _queues(installation: "Installation") -> "Iterable[Route]":
-    """Serve what waits for a person to decide."""
-    from forestall.clock import utc_now
-    from forestall.server.disagreements import disagreements
-    from forestall.web.disagree_page import disagree_routes
-
-    database, policy = installation.database, installation.policy
-    return disagree_routes(lambda campaign: disagreements(database, utc_now(), policy, campaign))
-
-
-def _behind_mails(installation: "Installation") -> "Iterable[Route]":
-    """Serve the pages behind the links in mails."""
-    from forestall.server.links import open_links
-    from forestall.server.notice_page import NoticeDesk
-    from forestall.web.mail_pages import mail_routes
-
-    desk = NoticeDesk(installation.database, installation.policy)
-    return [*mail_routes(desk, open_links(installation.settings.directory)), *_claims(installation)]
-
-
-def _claims(installation: "Installation") -> "list[Route]":
-    """Let machines that nobody owns say whose they are, where mail is connected: the person is asked by it."""
-    from forestall.server.claims import ClaimDesk
-    from forestall.server.links import open_links
-    from forestall.web.claim_pages import claim_routes
-
-    settings = installation.settings
-    if settings.mail is None:
-        return []
-    links = open_links(settings.directory)
-    return claim_routes(
-        ClaimDesk(installation.database, installation.policy, links, settings.mail.owner_domains)
-    )
-
-
 def _open_room(installation: "Installation", stack: ExitStack, wake: Callable[[], None]) -> None:
     """Open the fix-it room where the settings give it an address that quarantine reaches (A13)."""
+    from forestall.cli.routes import claims
     from forestall.server.room import RoomDesk
     from forestall.server.settings import split_bind
     from forestall.web.room import make_room
@@ -253,7 +198,7 @@ def _open_room(installation: "Installation", stack: ExitStack, wake: Callable[[]
     settings = installation.settings.room
     if settings.bind:
         desk = RoomDesk(installation.database, installation.policy, wake, settings.patches)
-        stack.enter_context(serving(make_room(desk, _claims(installation)), *split_bind(settings.bind)))
+        stack.enter_context(serving(make_room(desk, claims(installation)), *split_bind(settings.bind)))
 
 
 def _stay(installation: "Installation") -> None:
@@ -262,26 +207,6 @@ def _stay(installation: "Installation") -> None:
         threading.Event().wait(2)
         with suppress(StoreError):  # the next turn of the clockwork says so
             installation.tend()
-
-
-def _doors(installation: "Installation") -> "list[Route]":
-    """Answer RADIUS servers where the settings name their password; else nobody is answered."""
-    from forestall.server.credentials import secret_of
-    from forestall.server.doorkeeper import Doorkeeper
-    from forestall.server.sessions import clients_of
-    from forestall.web.accounting_api import Desk, accounting_routes
-    from forestall.web.admission_api import Door, admission_routes
-
-    settings, table = installation.settings, installation.settings.network.admission
-    if not table.credentials:
-        return []
-    keeper = Doorkeeper(installation.database, installation.policy, installation.enforcement)
-    password = secret_of(settings.directory, table.credentials)
-    desk = Desk(installation.database, clients_of(settings.network), password)
-    return [
-        *admission_routes(Door(keeper, table, password, installation.enforcement.simulate)),
-        *accounting_routes(desk),
-    ]
 
 
 def _start_probing(stack: ExitStack, installation: "Installation", every: float) -> None:

@@ -41,6 +41,8 @@ class EventKind(StrEnum):
     """One side of a disagreement is believed for a while, or no longer (A18)."""
     HELPED = "helped"
     """A person opened a help-desk case."""
+    CLAIMED = "claimed"
+    """Somebody at a machine says whose it is; the person named is asked by mail."""
     OWNED = "owned"
     """Whose a machine is: a person confirmed it, or says that it is not theirs."""
     PROTECTED = "protected"

@@ -6,11 +6,13 @@ from enum import StrEnum
 from typing import NewType
 
 from forestall.domain.device import Device, DeviceId, OwnerSource
-from forestall.domain.policy import DAY, Policy
+from forestall.domain.policy import DAY, MINUTE, Policy
 
 ClaimId = NewType("ClaimId", str)
 VALID_FOR = 7 * DAY
 """Who has not confirmed by then is asked again, by claiming again."""
+TRIED_AGAIN_AFTER = 10 * MINUTE
+"""A mail that no server took is handed over again after so long, and meanwhile keeps no other one waiting."""
 
 
 @dataclass(frozen=True, slots=True)

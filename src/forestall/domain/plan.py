@@ -64,7 +64,7 @@ RULES: tuple[Rule[Action | None], ...] = (
     Rule("away",              "A11",  when(**_OURS, overdue=True),                                     None,              "away: its last valid order binds it, nothing else happens"),
     Rule("offer",             "P5.2", when(**_OURS, offered=False),                                    Action.OFFER,      "offered: the person picks the moment"),
     Rule("voluntary",         "P5.2", when(**_OURS),                                                   None,              "offered; free to choose until the deadline"),
-    Rule("undo-only",         "A7",   when(undo=True),                                                 None,              "taken back by its agent alone: nobody is warned, probed or removed"),
+    Rule("undo-only",         "A7",   when(undo=True),                                                 None,              "undone by its agent alone: nobody is warned, probed or removed"),
     # Unmanaged machines, and managed ones whose agent is lost.
     Rule("ask",               "A2",   when(status=_UNKNOWN, unreadable=True, owned=True, asked=False), Action.ASK,        "no probe can read it: its owner is asked to check"),
     Rule("sweep",             "P6.2", when(status=_UNKNOWN, looked=False),                             Action.LOOK,       "nothing fresh is known: probe it"),

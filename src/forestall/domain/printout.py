@@ -42,7 +42,7 @@ FACTS: Mapping[str, tuple[str, str]] = {
     "counting_down": ("its countdown runs", "no countdown runs"),
     "unreadable":    ("no probe can read it", "probes can read it"),
     "asked":         ("its owner was asked", "its owner was not asked yet"),
-    "wished":        ("its owner asks for a check", "its owner asks for no check"),
+    "wished":        ("somebody asks for a check", "nobody asks for a check"),
     "looked":        ("checked not long ago", "not checked lately"),
     "warning":       ("the final warning was sent", "no final warning yet"),
     "warned":        ("the final warning was accepted", "no final warning was accepted"),

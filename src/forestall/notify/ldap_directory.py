@@ -10,6 +10,7 @@ from typing import Any
 from forestall.domain.address import canonical
 from forestall.domain.errors import InputError
 from forestall.domain.notice import address_of, spoken
+from forestall.private_file import password_in
 
 COPY = "people.last-good.csv"
 """The copy that is in force, in the server's directory."""
@@ -47,7 +48,7 @@ class LdapServer:
     group: str = ""
     """Only members of this group, by `memberOf`; empty: all."""
     bind: str = ""
-    password: str = ""
+    password_file: Path | None = None
     ca_file: Path | None = None
     start_tls: bool = False
     seconds: float = 30.0
@@ -75,11 +76,13 @@ def search(server: LdapServer) -> Iterator[Entry]:
     """Ask for everybody, page by page; referrals are not followed.
 
     Raises:
-        InputError: the extra is not installed, or the server refuses, is silent, or cannot prove who it is.
+        InputError: the password's file or the extra cannot be used, or the server refuses, is silent, or cannot
+            prove who it is.
     """
+    password = password_in(server.password_file) if server.password_file else ""
     ldap, controls = _library()
     try:
-        link = _connected(ldap, server)
+        link = _connected(ldap, server, password)
         try:
             yield from _pages(ldap, controls, link, server)
         finally:
@@ -134,7 +137,7 @@ def _library() -> tuple[Any, Any]:
     return ldap, controls
 
 
-def _connected(ldap: Any, server: LdapServer) -> Any:  # noqa: ANN401 - a library without types
+def _connected(ldap: Any, server: LdapServer, password: str) -> Any:  # noqa: ANN401 - a library without types
     link = ldap.initialize(server.url)
     link.protocol_version = ldap.VERSION3
     link.set_option(ldap.OPT_REFERRALS, 0)
@@ -146,7 +149,7 @@ def _connected(ldap: Any, server: LdapServer) -> Any:  # noqa: ANN401 - a librar
     link.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
     if server.start_tls:
         link.start_tls_s()
-    link.simple_bind_s(server.bind, server.password)
+    link.simple_bind_s(server.bind, password)
     return link
 
 

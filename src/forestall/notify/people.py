@@ -22,7 +22,7 @@ class Directory:
     """The same people by the name each logs on with, and by their machines' addresses, where the file tells it."""
 
 
-def read_directory(path: Path) -> Directory:
+def read_people(path: Path) -> Directory:
     """Read a CSV file with a header: `address`, and if it likes `name`, `language` (en, ja), `user` and `machines`.
 
     `machines` are the MAC and IP addresses of a person's machines, with spaces between.

@@ -7,7 +7,6 @@ Trouble that is not about one recipient (no connection, no login, our sender ref
 import asyncio
 import socket
 import ssl
-import stat
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import aiosmtplib
 from forestall.domain.errors import InputError
 from forestall.domain.notice import Answer
 from forestall.domain.record import Outcome
+from forestall.private_file import password_in
 
 CONNECTIONS = 4
 _ANSWER_WITHIN_SECONDS = 30.0
@@ -67,7 +67,7 @@ class Courier:
     def __init__(self, server: MailServer, connections: int = CONNECTIONS) -> None:
         self._server = server
         self._runner = asyncio.Runner()
-        self._password = _password(server)
+        self._password = password_in(server.password_file) if server.password_file else ""
         self._tls = None if server.tls is Tls.NONE else _context(server)
         self._lines = [self._line() for _ in range(connections)]
 
@@ -199,23 +199,6 @@ class Courier:
             start_tls=server.tls is Tls.STARTTLS,
             tls_context=self._tls,
         )
-
-
-def _password(server: MailServer) -> str:
-    """Read the password from a file that nobody else can read.
-
-    Raises:
-        InputError: it cannot be read, or others can read it.
-    """
-    path = server.password_file
-    if path is None:
-        return ""
-    try:
-        if stat.S_IMODE(path.stat().st_mode) & 0o077:
-            raise InputError(f"{path}: others can read the mail server's password; chmod 0600 {path}")
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: the mail server's password cannot be read: {error}") from error
 
 
 def _context(server: MailServer) -> ssl.SSLContext:

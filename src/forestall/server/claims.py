@@ -20,7 +20,7 @@ from forestall.notify.smtp import Courier, Parcel
 from forestall.server.links import CLAIM_PATH, Links
 from forestall.server.mail_settings import MailSettings
 from forestall.server.room import machine_behind
-from forestall.store import claims, devices, ledger
+from forestall.store import claims, devices, ledger, notices
 from forestall.store.database import Connection, Database
 
 _AT_ONCE = 20
@@ -74,6 +74,9 @@ class ClaimDesk:
             if became is Became.ASKED and device is not None:
                 name = ClaimId(f"o-{secrets.token_hex(12)}")
                 claims.put(con, Claim(name, device.id, address, language, now))
+                body: dict[str, JsonValue] = {"claim": name, "address": address}
+                event = Event(EventKind.CLAIMED, ip, device.id, paragraph="P6.1", body=body)
+                ledger.append(con, [event], now)
         return became
 
     def see(self, token: str, now: datetime) -> Claimed | None:
@@ -117,21 +120,28 @@ class ClaimPost:
     clock: Callable[[], datetime]
 
     def hand_over(self, courier: Courier) -> int:
-        """Hand over what waits, a few at a time; returns how many the mail server answered for good."""
-        now = self.clock()
-        with self.database.begin() as con:
-            waiting = claims.unasked(con, now - self.policy.mail_given_up_after, _AT_ONCE)
-            known = devices.some(con, [claim.device for claim in waiting])
-        parcels = [self._parcel(claim, known[claim.device]) for claim in waiting]
-        answers = courier.hand_over(parcels) if parcels else []
-        told = [
-            (claim.id, answer)
-            for claim, answer in zip(waiting, answers, strict=True)
-            if answer.outcome in {Outcome.DONE, Outcome.REFUSED}
-        ]
-        with self.database.begin() as con:
-            for name, answer in told:
-                claims.answered(con, [name], self.clock(), answer.detail)
+        """Hand over what waits, a few at a time; returns how many are over.
+
+        Nothing is handed over where another process hands over mail.
+        """
+        with self.database.begin() as right:
+            if not notices.alone(right):
+                return 0
+            now = self.clock()
+            with self.database.begin() as con:
+                waiting = claims.begin(con, now - self.policy.mail_given_up_after, now, _AT_ONCE)
+                known = devices.some(con, [claim.device for claim in waiting])
+            parcels = [self._parcel(claim, known[claim.device]) for claim in waiting]
+            answers = courier.hand_over(parcels) if parcels else []
+            # What may have arrived is not sent again: who got nothing is asked again by claiming again.
+            told = [
+                (claim.id, answer)
+                for claim, answer in zip(waiting, answers, strict=True)
+                if answer.outcome is not Outcome.FAILED or answer.doubtful
+            ]
+            with self.database.begin() as con:
+                for name, answer in told:
+                    claims.answered(con, [name], self.clock(), answer.detail)
         return len(told)
 
     def _parcel(self, claim: Claim, device: Device) -> Parcel:

@@ -1,15 +1,13 @@
 """Files of secrets, one for each login: one that others can read is refused."""
 
-import os
 import re
-import stat
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from forestall.domain.errors import InputError
 from forestall.network import snmp
+from forestall.private_file import private
 from forestall.server.toml_file import read_toml
 
 
@@ -31,24 +29,13 @@ class _Secret(msgspec.Struct, forbid_unknown_fields=True):
 
 def secret_of(directory: Path, name: str) -> str:
     """Read a file with the one key `secret`."""
-    return read_toml(_private(directory, name), _Secret).secret
+    return read_toml(private(directory / name), _Secret).secret
 
 
 def login_of(directory: Path, name: str) -> snmp.V2c | snmp.V3:
     """Read a login for SNMP: a community, or a user with its keys."""
-    path = _private(directory, name)
+    path = private(directory / name)
     if re.search(r"^\s*community\s*=", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE):
         return snmp.V2c(read_toml(path, _Community).community)
     user = read_toml(path, _User)
     return snmp.V3(user.user, user.auth_key, user.priv_key, user.auth, user.priv)
-
-
-def _private(directory: Path, name: str) -> Path:
-    path = directory / name
-    try:
-        found = path.stat()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}; it holds the credentials") from error
-    if found.st_mode & 0o077 or not stat.S_ISREG(found.st_mode) or found.st_uid not in {0, os.geteuid()}:
-        raise InputError(f"{path}: others can read these credentials; chmod 600 {path}")
-    return path

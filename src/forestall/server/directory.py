@@ -20,7 +20,6 @@ from forestall.store.database import Database
 from forestall.store.feeds import FeedState
 
 NAME = "directory"
-_LONGEST_PASSWORD = 1_000
 
 
 class DirectoryFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -78,7 +77,7 @@ def directory_settings(found: DirectoryFile, directory: Path, path: Path) -> Lda
         filter=found.filter,
         group=found.group,
         bind=found.bind,
-        password=_password(directory / found.password_file) if found.password_file else "",
+        password_file=directory / found.password_file if found.password_file else None,
         ca_file=directory / found.ca_file if found.ca_file else None,
         start_tls=found.start_tls,
         seconds=found.seconds,
@@ -128,12 +127,3 @@ def _refused(database: Database, before: FeedState, why: str) -> Read:
             ledger.append(con, [Event(EventKind.FEED_REFUSED, "forestall", NAME, body=body)], now)
         feeds.failed(con, NAME, now, why)
     return Read(before.records, 0, why)
-
-
-def _password(path: Path) -> str:
-    try:
-        if path.stat().st_mode & 0o077:
-            raise InputError(f"{path}: others can read it; chmod 600 {path}")
-        return path.read_text(encoding="utf-8")[:_LONGEST_PASSWORD].rstrip("\r\n")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None

@@ -130,11 +130,12 @@ def estimate(database: Database) -> list[Estimate]:
 
 
 def _device(machine: Machine, before: Device | None, accounts: Mapping[str, Person]) -> Device:
-    """Say what is known now; what a person set (protected) and what nobody newly said stays."""
+    """Say what is known now; what a person set (protected) and what nobody newly said stays.
+
+    Whose it is stays by saying nothing of it: a person may say so between reading and saving.
+    """
     named = (accounts[each] for each in (*machine.hardware, *machine.addresses) if each in accounts)
     owner = next(named, None) or accounts.get(machine.user)
-    if owner is not None and before is not None and owner.address == before.disowned:
-        owner = None
     addresses = (*machine.addresses, *machine.hardware)
     if before is None:
         name = machine.name or (addresses[0] if addresses else machine.id)
@@ -143,8 +144,8 @@ def _device(machine: Machine, before: Device | None, accounts: Mapping[str, Pers
         before,
         name=before.name if before.managed else machine.name or before.name,
         addresses=addresses,
-        owner=owner.address if owner else before.owner,
-        owner_source=OwnerSource.DIRECTORY if owner else before.owner_source,
+        owner=owner.address if owner else "",
+        owner_source=OwnerSource.DIRECTORY if owner else None,
         language=owner.language if owner else before.language,
         seen_at=machine.last_seen_at,
     )
@@ -153,9 +154,12 @@ def _device(machine: Machine, before: Device | None, accounts: Mapping[str, Pers
 def _without_addresses(absorbed: Iterable[Device], off: set[DeviceId]) -> list[Device]:
     """Leave machines that turned out to be another without addresses: nothing is done to them any more.
 
-    One that is off the network keeps them until it was seen fixed and freed (P6.5).
+    One that is off the network keeps them until it was seen fixed and freed (P6.5). Nothing is said of whose they are.
     """
-    return [device if device.id in off else replace(device, addresses=()) for device in absorbed]
+    return [
+        replace(each, addresses=each.addresses if each.id in off else (), owner="", owner_source=None)
+        for each in absorbed
+    ]
 
 
 def _enlist(con: Connection, new: Iterable[DeviceId], now: datetime) -> None:

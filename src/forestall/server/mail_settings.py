@@ -12,7 +12,7 @@ from forestall.domain.errors import InputError
 from forestall.domain.notice import address_of
 from forestall.notify.ldap_directory import COPY
 from forestall.notify.message import Sender, sender_of
-from forestall.notify.people import Directory, listed, read_directory
+from forestall.notify.people import Directory, listed, read_people
 from forestall.notify.smtp import MailServer, Tls
 
 
@@ -62,7 +62,7 @@ class MailSettings:
             return Directory(named)
         if self.directory.name == COPY and not self.directory.exists():
             raise InputError("Nobody was read from the directory yet: forestall directory pull")
-        found = read_directory(self.directory)
+        found = read_people(self.directory)
         return Directory(named | found.people, found.refused, found.accounts)
 
 

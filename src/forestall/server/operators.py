@@ -169,7 +169,7 @@ def _start(
     rating = ratings.of(con, row.remediation)
     if rating is None:
         raise InputError(f"{row.remediation} is not rated yet. First: forestall rate {row.remediation}")
-    _not_driven_yet(con, row.remediation, guideline.kind)
+    not_driven_yet(con, row.remediation, guideline.kind)
     campaign = Campaign(
         id=new_id(con, row.remediation),
         revision=1,
@@ -202,7 +202,7 @@ def _start(
     return campaign if guideline.testing else moved(con, campaign, Step.DISTRIBUTE, by, now)
 
 
-def _not_driven_yet(con: Connection, remediation: RemediationId, kind: Kind) -> None:
+def not_driven_yet(con: Connection, remediation: RemediationId, kind: Kind) -> None:
     """Refuse a second campaign for the same update (P5.5); a service pack takes over from a patch's campaign."""
     for campaign in campaigns.everything(con):
         takes_over = kind is Kind.SERVICE_PACK and campaign.kind is Kind.PATCH

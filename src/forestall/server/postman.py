@@ -34,9 +34,13 @@ class Postman:
         if trouble := post.write():
             _log.warning("everybody cannot be told", why=trouble)
         courier = self._courier = self._courier or Courier(post.writer.mail.server)
-        if self._claims is not None:
+        self._hand_over(courier)
+        if self._claims is not None and not self._hurried.is_set():
             self._claims.hand_over(courier)
-        while not self._hurried.is_set() and (answers := post.hand_over(courier)):
+
+    def _hand_over(self, courier: Courier) -> None:
+        """Hand over batch after batch, until nothing is due or the mail server is not reached."""
+        while not self._hurried.is_set() and (answers := self._post.hand_over(courier)):
             counts = {str(answer.outcome): 0 for answer in answers}
             for answer in answers:
                 counts[str(answer.outcome)] += 1

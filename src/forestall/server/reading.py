@@ -23,7 +23,7 @@ from forestall.server.finding import Taken, take_in
 from forestall.server.network_file import sources_of
 from forestall.server.wiring import Installation
 from forestall.store import lease, sightings, table_reads
-from forestall.store.database import Database
+from forestall.store.database import Connection, Database
 from forestall.store.table_reads import TableRead
 
 LEASE = "tables"
@@ -82,6 +82,7 @@ class Reader:
         with self.database.begin() as con:
             table_reads.note(con, [self._noted(reading, now) for reading in readings])
             lately = sightings.lately(con, Source.FORWARDING, now - self.policy.tables_every)
+            forwarding = _believable(con, forwarding, readings)
         lively = lately | {each.hardware for each in forwarding}
         held = [
             sighting
@@ -138,6 +139,21 @@ def _sources(installation: Installation) -> list[TableSource]:
     settings, table = installation.settings, installation.settings.network
     towards = [each.address for each in (*table.points, *table.sources) if hasattr(each, "address")]
     return sources_of(table, settings.directory, ours(towards) if towards else frozenset())
+
+
+def _believable(
+    con: Connection, forwarding: Sequence[Sighting], readings: Iterable[Reading]
+) -> list[Sighting]:
+    """Leave out who has no place, no address, and was never seen: anybody can make up senders by the thousand.
+
+    A port with a few machines is a place; behind a crowded one a forwarded address alone makes nobody.
+    """
+    held = {each.hardware for reading in readings for each in (*reading.seen.neighbours, *reading.seen.stale)}
+    doubtful = {each.hardware for each in forwarding if not each.port} - held
+    made_up = doubtful - sightings.known(con, doubtful)
+    if made_up:
+        _log.warning("forwarded to, but no machines yet", addresses=len(made_up))
+    return [each for each in forwarding if each.hardware not in made_up]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from forestall.domain.device import DeviceId
 from forestall.domain.errors import InputError
 from forestall.domain.events import Event, EventKind
 from forestall.domain.evidence import Status
-from forestall.domain.order import Verb
+from forestall.domain.order import CampaignId, Verb
 from forestall.domain.policy import DAY
 from forestall.domain.recipe import UpdateAgent
 from forestall.domain.remediation import RemediationId, by_recipe, undercuts
 from forestall.domain.story import told
-from forestall.server.operators import new_id
+from forestall.server.operators import new_id, not_driven_yet
 from forestall.server.steps import locked, moved, not_restored, person
 from forestall.server.trust_place import trust_place
 from forestall.server.wiring import Installation
@@ -44,21 +44,10 @@ def undo_campaign(
                 f"{name} is {withdrawn.phase}: only a withdrawn update is taken back. First: "
                 f"forestall campaign withdraw {name}"
             )
+        not_driven_yet(con, withdrawn.remediation, Kind.UNDO)
         approval = _approval(installation, withdrawn.remediation, now)
-        _nothing_against(withdrawn.remediation, approval.back_to, campaigns.everything(con))
-        campaign = Campaign(
-            id=new_id(con, withdrawn.remediation),
-            revision=1,
-            remediation=withdrawn.remediation,
-            kind=Kind.UNDO,
-            level=withdrawn.level,
-            phase=Phase.TESTING,
-            voluntary_period=period,
-            goal=withdrawn.goal,
-            published_at=withdrawn.published_at,
-            rated_at=withdrawn.rated_at,
-            handed_over_at=now,
-        )
+        _nothing_undercut(withdrawn.remediation, approval.back_to, campaigns.everything(con))
+        campaign = _made(withdrawn, new_id(con, withdrawn.remediation), period, now)
         campaigns.save(con, campaign)
         body = {**told(campaign), "withdrawn": withdrawn.id, "back_to": approval.back_to}
         started = Event(
@@ -83,10 +72,24 @@ def _approval(installation: Installation, update: RemediationId, now: datetime) 
     return approval
 
 
-def _nothing_against(update: RemediationId, back_to: str, known: Iterable[Campaign]) -> None:
+def _made(withdrawn: Campaign, name: CampaignId, period: timedelta, now: datetime) -> Campaign:
+    return Campaign(
+        id=name,
+        revision=1,
+        remediation=withdrawn.remediation,
+        kind=Kind.UNDO,
+        level=withdrawn.level,
+        phase=Phase.TESTING,
+        voluntary_period=period,
+        goal=withdrawn.goal,
+        published_at=withdrawn.published_at,
+        rated_at=withdrawn.rated_at,
+        handed_over_at=now,
+    )
+
+
+def _nothing_undercut(update: RemediationId, back_to: str, known: Iterable[Campaign]) -> None:
     for other in known:
-        if other.open and other.remediation == update:
-            raise InputError(f"{other.id} is about {update} already: forestall campaign show {other.id}")
         required = other.phase is not Phase.WITHDRAWN and other.kind is not Kind.UNDO
         if required and undercuts(update, back_to, other.remediation):
             raise InputError(

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from forestall.domain.device import DeviceId
-from forestall.domain.ownership import Claim, ClaimId
+from forestall.domain.ownership import TRIED_AGAIN_AFTER, Claim, ClaimId
 from forestall.store.tables import claim as table
 
 _KNOWN = (
@@ -54,11 +54,19 @@ def confirm(con: Connection, claim: ClaimId, at: datetime) -> None:
     con.execute(update(table).where(table.c.id == claim).values(confirmed_at=at))
 
 
-def unasked(con: Connection, since: datetime, limit: int) -> list[Claim]:
-    """Read the claims whose person is still to be asked, oldest first; older ones than `since` are given up."""
+def begin(con: Connection, since: datetime, now: datetime, limit: int) -> list[Claim]:
+    """Take the claims whose person is to be asked now, and note that it is tried; older ones than `since` are given up.
+
+    Who was not tried yet comes first: mails that no server takes keep no other waiting.
+    """
+    tried = table.c.tried_at
     open_ = (table.c.answered_at.is_(None), table.c.asked_at > since)
-    statement = select(*_KNOWN).where(*open_).order_by(table.c.asked_at, table.c.id).limit(limit)
-    return [Claim(*row) for row in con.execute(statement)]
+    due = or_(tried.is_(None), tried <= now - TRIED_AGAIN_AFTER)
+    order = tried.asc().nulls_first(), table.c.asked_at, table.c.id
+    statement = select(*_KNOWN).where(*open_, due).order_by(*order).limit(limit)
+    taken = [Claim(*row) for row in con.execute(statement)]
+    con.execute(update(table).where(table.c.id.in_([claim.id for claim in taken])).values(tried_at=now))
+    return taken
 
 
 def answered(con: Connection, claims: Sequence[ClaimId], at: datetime, detail: str) -> None:

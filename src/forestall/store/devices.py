@@ -46,16 +46,18 @@ def save(con: Connection, devices: Iterable[Device]) -> None:
     """Add machines, or put what is known now in the place of what was known.
 
     Never an earlier sighting, and protection stays: taking it away is `protect`'s, and needs two people (A9). Who is
-    saved without an owner keeps the one that is known: taking it away is `own`'s.
+    saved without an owner, or with the person who said that it is not theirs, keeps the one that is known: changing
+    that is `own`'s.
     """
     with staged(con, _KNOWN, (_row(each) for each in devices)) as stage:
         statement = insert(table).from_select(_FIELDS, select(stage).order_by(stage.c.id))
+        unsaid = statement.excluded.owner.in_(["", table.c.disowned])
         kept = {
             "seen_at": func.greatest(table.c.seen_at, statement.excluded.seen_at),
             "protected": or_(table.c.protected, statement.excluded.protected),
             "disowned": table.c.disowned,
         } | {
-            name: case((statement.excluded.owner == "", table.c[name]), else_=statement.excluded[name])
+            name: case((unsaid, table.c[name]), else_=statement.excluded[name])
             for name in ("owner", "owner_source", "language")
         }
         changed = {name: statement.excluded[name] for name in _FIELDS if name != "id"} | kept

@@ -1,6 +1,6 @@
 """Who was seen on the network."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, func, select, text, tuple_, update
@@ -57,6 +57,12 @@ def waiting(con: Connection) -> bool:
 def lately(con: Connection, source: Source, since: datetime) -> set[str]:
     """Read the hardware addresses that a source has seen since an instant."""
     wanted = select(table.c.hardware).distinct().where(table.c.source == source, table.c.seen_at >= since)
+    return set(con.execute(wanted).scalars())
+
+
+def known(con: Connection, hardware: Collection[str]) -> set[str]:
+    """Say which of these hardware addresses somebody was seen with before."""
+    wanted = select(table.c.hardware).distinct().where(table.c.hardware == func.any(list(hardware)))
     return set(con.execute(wanted).scalars())
 
 

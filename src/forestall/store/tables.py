@@ -180,13 +180,17 @@ claim = Table(
     _must("address"),
     _must("language"),
     _must("asked_at", MOMENT),
+    _moment("tried_at"),
     _moment("answered_at"),
     Column("detail", Text, nullable=False, server_default=""),
     _moment("confirmed_at"),
     Index(None, "device"),
     Index(None, "asked_at"),
 )
-"""Whose somebody at a machine said that it is; `answered_at` is when the mail server took or refused the question."""
+"""Whose somebody at a machine said that it is.
+
+`tried_at` is when the question was handed over last, `answered_at` when that was for good: it is not tried again.
+"""
 
 device_identity = Table(
     "device_identity",

@@ -3,16 +3,17 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from forestall.domain.errors import InputError
 from forestall.server.disagreements import Disagreement
-from forestall.web.disagree_texts import disagree_texts
+from forestall.web.disagree_texts import TEXTS, disagree_texts
 from forestall.web.pages import HEADERS
 from forestall.web.texts import language_of
 
@@ -39,6 +40,10 @@ def disagree_routes(gather: Callable[[str], Sequence[Disagreement]]) -> list[Rou
     template = environment.get_template("disagree.html")
 
     async def show(request: Request) -> Response:
+        if not _is_here(request):
+            return PlainTextResponse(
+                TEXTS["elsewhere"][0] + "\n" + TEXTS["elsewhere"][1], 403, headers=HEADERS
+            )
         campaign = request.query_params.get("campaign", "")
         try:
             rows = await asyncio.to_thread(gather, campaign)
@@ -63,6 +68,14 @@ def disagree_routes(gather: Callable[[str], Sequence[Disagreement]]) -> list[Rou
         return HTMLResponse(html, status, headers=HEADERS)
 
     return [Route(PATH, show)]
+
+
+def _is_here(request: Request) -> bool:
+    """Say whether it is asked for on the server itself: who is vulnerable is not for everybody who reads our pages."""
+    try:
+        return request.client is not None and ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False
 
 
 def _number(text: str, rows: int) -> int:

@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from forestall.web.texts import LANGUAGES, texts
 
 TEXTS: Mapping[str, tuple[str, str]] = {
+    "elsewhere": (
+        "This list is shown on the server itself only. There: forestall disagree",
+        "この一覧はサーバー上でのみ表示されます。サーバーで：forestall disagree",
+    ),
     "queue_title": ("Agent and probe disagree", "エージェントと検査の不一致"),
     "queue_why": (
         (
@@ -24,7 +28,7 @@ TEXTS: Mapping[str, tuple[str, str]] = {
     "first_said": ("the same since (UTC)", "同じ判定の開始（UTC）"),
     "proof": ("proof", "根拠"),
     "worth": ("worth", "確度"),
-    "owner": ("owner", "所有者"),
+    "owner": ("owner", "使用者"),
     "nobody": ("nobody known", "不明"),
     "looking": ("A check is asked for.", "検査を依頼済みです。"),
     "helped": ("The help desk has a case.", "ヘルプデスクに登録済みです。"),

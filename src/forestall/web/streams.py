@@ -62,7 +62,7 @@ class Streams:
             return
         bed.lie_down(transport)
         if (old := self._open.get(device)) is not None:
-            old.leave()
+            old.vanish()
         self._open[device] = bed
         self._held.add(bed)
         if not self._ticking:
@@ -127,6 +127,10 @@ class _Bed(asyncio.Protocol):
     def leave(self) -> None:
         """End it; what was said before is still sent."""
         self._transport.close()
+
+    def vanish(self) -> None:
+        """End it at once: a newer one is there, and who says no goodbye must not keep its place."""
+        self._transport.abort()
 
     def pause_writing(self) -> None:
         """End the stream of a machine that takes nothing in."""
