@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from forestall.domain.address import canonical
-from forestall.domain.claim import borne_out, standing
 from forestall.domain.device import Device, DeviceId, OwnerSource
 from forestall.domain.errors import InputError
 from forestall.domain.estimate import Estimate, estimates
@@ -15,6 +14,7 @@ from forestall.domain.events import Event, EventKind
 from forestall.domain.evidence import Status
 from forestall.domain.notice import Person
 from forestall.domain.sighting import Joined, Machine, Sighting, Source, Way, merge, way_of
+from forestall.domain.vouching import borne_out, standing
 from forestall.store import attachments, campaigns, devices, ledger, records, sightings
 from forestall.store.attachments import Attachment, Moved
 from forestall.store.database import Connection, Database

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Row, Select, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from forestall.domain.claim import Word
 from forestall.domain.device import Device, DeviceId, OwnerSource, SiteId
+from forestall.domain.vouching import Word
 from forestall.store.bulk import driver, staged
 from forestall.store.tables import device as table
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forestall.domain.claim import STANDS_FOR, Word, borne_out, standing
 from forestall.domain.device import DeviceId, SiteId
 from forestall.domain.sighting import Machine, Sighting, Source, merge
+from forestall.domain.vouching import STANDS_FOR, Word, borne_out, standing
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
