@@ -182,8 +182,8 @@ class _Groups:
     def _vouched(self, sighting: Sighting) -> str:
         """Find whose hardware address a certificate vouches for.
 
-        An agent's word vouches for what it names and was borne out (`domain.vouching`), and for nothing more: it may have
-        come through a machine that stands in for others.
+        An agent's word vouches for what it names and was borne out (`domain.vouching`), and for nothing more: it may
+        have come through a machine that stands in for others.
         """
         if _own_hardware(sighting):
             return _HARDWARE + sighting.hardware
