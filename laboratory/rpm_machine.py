@@ -62,6 +62,7 @@ class RpmMachine:
 
     def automatic(self, conf: str) -> set[str]:
         """Ask dnf-automatic what it would bring, with this configuration."""
+        self._inside("dnf", "--quiet", "makecache", "--refresh")  # as dnf-makecache.timer does
         program = "import sys; from dnf.automatic.main import main; sys.exit(main(sys.argv[1:]))"
         said = self._inside("/usr/bin/python3", "-c", program, f"/etc/dnf/{conf}")
         return {line.split()[0] for line in said.splitlines() if line.startswith(" ") and " noarch " in line}
