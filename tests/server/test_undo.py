@@ -111,11 +111,12 @@ def test_who_does_not_obey_is_no_threat(withdrawn: Withdrawn) -> None:
         found = devices.get(con, withdrawn.holder)
         assert found is not None
         devices.save(con, [replace(found, owner="aiko@example.org")])
-    withdrawn.undo()
-    ordered: set[str] = set()
-    for _ in range(12):
+    name = withdrawn.undo()
+    ordered = set(company.turn())
+    for failures in range(1, 9):
+        company.check_in(withdrawn.holder, name, "affected", failures=failures)
         ordered |= set(company.turn(DAY))
-    assert ordered <= {"offer", "expect", "help", "install", "count_down"}
+    assert ordered == {"offer", "expect", "help"}
 
 
 REFUSED = [

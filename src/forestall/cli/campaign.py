@@ -9,15 +9,16 @@ from forestall.cli.options import By, Directory
 from forestall.cli.output import Json, print_json, print_line, print_table
 
 app = typer.Typer(help="The life of a campaign.", no_args_is_help=True)
+Voluntary = Annotated[
+    str, typer.Option(help="Voluntary period, 0 to 14 days: 14d, 8d, 20s. Else the policy's.")
+]
 Name = Annotated[str, typer.Argument(help="The campaign's id, as `forestall campaign ls` shows it.")]
 
 
 @app.command()
 def start(
     update: Annotated[str, typer.Argument(help="The rated update, as `forestall advisory ls` names it.")],
-    voluntary: Annotated[
-        str, typer.Option(help="Voluntary period, 0 to 14 days: 14d, 8d, 20s. Else the policy's.")
-    ] = "",
+    voluntary: Voluntary = "",
     testing: Annotated[
         bool, typer.Option("--testing", help="Hand over for testing; distribute later.")
     ] = False,
@@ -135,9 +136,7 @@ def withdraw(name: Name, by: By = "", data: Directory = None, json: Json = False
 @app.command()
 def undo(
     name: Annotated[str, typer.Argument(help="The withdrawn campaign.")],
-    voluntary: Annotated[
-        str, typer.Option(help="Voluntary period, 0 to 14 days: 14d, 8d, 20s. Else the policy's.")
-    ] = "",
+    voluntary: Voluntary = "",
     by: By = "",
     data: Directory = None,
     json: Json = False,

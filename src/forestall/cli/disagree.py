@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forestall.cli.ask import say_asked
-from forestall.cli.machines import Machine, Why, read_period
+from forestall.cli.machines import Machine, Period, Until, Why, read_period
 from forestall.cli.options import By, Directory
 from forestall.cli.output import Json, print_json, print_line, print_table
 from forestall.domain.evidence import Side
@@ -39,36 +39,11 @@ def disagree(
         print_json(rows)
         return
     print_table(
-        [
-            "machine",
-            "name",
-            "campaign",
-            "since (UTC)",
-            "who",
-            "says",
-            "last (UTC)",
-            "worth",
-            "proof",
-            "state",
-        ],
-        (
-            [
-                row.device,
-                row.name,
-                row.campaign,
-                row.since,
-                w.witness,
-                w.status,
-                w.at,
-                w.quality,
-                w.proof,
-                _state(row),
-            ]
-            for row in rows
-            for w in row.words
-        ),
+        ["machine", "name", "campaign", "since (UTC)", "who", "says", "last (UTC)", "worth", "proof", "state"],
+        ([r.device, r.name, r.campaign, r.since, w.witness, w.status, w.at, w.quality, w.proof, _state(r)]
+         for r in rows for w in r.words),
         empty="Agents and probes agree on every machine.",
-    )
+    )  # fmt: skip
 
 
 @app.command()
@@ -94,8 +69,8 @@ def believe(  # noqa: PLR0917, PLR0913 - a command's options
     campaign: Campaign,
     reason: Why,
     side: Annotated[Side | None, typer.Option(help="Whom: the agent or the probe.")] = None,
-    period: Annotated[str, typer.Option("--for", help="How long: 7d, 12h; 30 days at most.")] = "",
-    until: Annotated[str, typer.Option(help="Or until when: 2026-12-31, or 2026-12-31T18:00 (UTC).")] = "",
+    period: Period = "",
+    until: Until = "",
     end: Annotated[
         bool, typer.Option("--end", help="Believe neither any more; needs no second person.")
     ] = False,

@@ -12,6 +12,8 @@ from forestall.domain.duration import parse_duration
 from forestall.domain.errors import InputError
 
 Machine = Annotated[str, typer.Argument(help="The machine's id or name.")]
+Period = Annotated[str, typer.Option("--for", help="How long: 7d, 12h; 30 days at most.")]
+Until = Annotated[str, typer.Option(help="Or until when: 2026-12-31, or 2026-12-31T18:00 (UTC).")]
 Why = Annotated[str, typer.Option(help="Why, in a sentence: recorded and shown.")]
 
 
@@ -20,8 +22,8 @@ def exempt(  # noqa: PLR0917, PLR0913 - a command's options
     campaign: Annotated[str, typer.Argument(help="The campaign's id.")],
     reason: Why,
     control: Annotated[str, typer.Option(help="What protects the machine instead.")] = "",
-    period: Annotated[str, typer.Option("--for", help="How long: 7d, 12h; 30 days at most.")] = "",
-    until: Annotated[str, typer.Option(help="Or until when: 2026-12-31, or 2026-12-31T18:00 (UTC).")] = "",
+    period: Period = "",
+    until: Until = "",
     end: Annotated[
         bool, typer.Option("--end", help="End its exemption now; needs no second person.")
     ] = False,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from forestall.domain.approval import BELIEFS, Request
 from forestall.domain.campaign import Campaign
-from forestall.domain.case import Case, Moment, believed_of, case_of, moment_of
+from forestall.domain.case import Case, believed_of, case_of, moment_of
 from forestall.domain.device import Device, DeviceId, SiteId
 from forestall.domain.duration import format_duration
 from forestall.domain.errors import InputError
@@ -104,6 +104,16 @@ def disagreements(
     return sorted(found, key=lambda row: (row.belief is not None, row.since, row.campaign, row.device))
 
 
+def undecided(database: Database, now: datetime, policy: Policy) -> int:
+    """Count those of the campaigns under way of whom neither side is believed."""
+    with database.begin() as con:
+        return sum(
+            believed_of(record, now) is None
+            for each in campaigns.active(con)
+            for record, _ in _open(con, each, now, policy)
+        )
+
+
 def look_again(installation: Installation, machine: str, campaign: str, by: str, now: datetime) -> bool:
     """Have a machine checked before all that is not in a hurry; false where one was asked for within the minute.
 
@@ -196,12 +206,7 @@ def _disputed(con: Connection, machine: str, campaign: str) -> Device:
 
 
 def _of(con: Connection, campaign: Campaign, now: datetime, policy: Policy) -> list[Disagreement]:
-    moment = moment_of(campaign, now, policy)
-    found = [
-        (record, case)
-        for record in records.disputed(con, campaign.id)
-        if _shown(record, case := case_of(record, moment), moment)
-    ]
+    found = _open(con, campaign, now, policy)
     names = [record.device for record, _ in found]
     machines = devices.some(con, names)
     words = records.last_words(con, campaign.id, names)
@@ -212,9 +217,11 @@ def _of(con: Connection, campaign: Campaign, now: datetime, policy: Policy) -> l
     ]
 
 
-def _shown(record: Record, case: Case, moment: Moment) -> bool:
-    """Say whether both words are fresh: either it is a conflict now, or one side is believed."""
-    return case.conflict or believed_of(record, moment.now) is not None
+def _open(con: Connection, campaign: Campaign, now: datetime, policy: Policy) -> list[tuple[Record, Case]]:
+    """Find those whose words are both fresh: either it is a conflict now, or one side is believed."""
+    moment = moment_of(campaign, now, policy)
+    cases = ((record, case_of(record, moment)) for record in records.disputed(con, campaign.id))
+    return [(record, case) for record, case in cases if case.conflict or believed_of(record, now) is not None]
 
 
 def _row(

@@ -10,7 +10,7 @@ from forestall.domain.metrics import Standing, standing
 from forestall.domain.order import CampaignId
 from forestall.domain.policy import Policy
 from forestall.domain.remediation import RemediationId
-from forestall.server.disagreements import disagreements
+from forestall.server.disagreements import undecided
 from forestall.server.rings import RingStanding, standing_of
 from forestall.server.triage import TriageRow, triage
 from forestall.store import campaigns, devices, feeds, intents, records
@@ -72,7 +72,6 @@ def overview(database: Database, now: datetime, policy: Policy) -> Overview:
     """Gather the status page's numbers."""
     updates = triage(database)
     rows = campaign_rows(database, now, policy)
-    queue = disagreements(database, now, policy)
     with database.begin() as con:
         machines = devices.count(con)
         shown = devices.everything(con, limit=_SHOWN)
@@ -88,7 +87,7 @@ def overview(database: Database, now: datetime, policy: Policy) -> Overview:
             FeedRow(each.name, each.last_good_at, each.records, each.held or each.last_error)
             for each in states.values()
         ),
-        disagreements=sum(row.belief is None for row in queue),
+        disagreements=undecided(database, now, policy),
     )
 
 

@@ -4,9 +4,7 @@ Opening or prefetching a page changes nothing; a form on a foreign page is refus
 """
 
 import asyncio
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -17,6 +15,7 @@ from forestall.server.claims import ClaimDesk
 from forestall.server.links import CLAIM_PATH
 from forestall.web.claim_texts import claim_texts
 from forestall.web.forms import FORM_HEADERS, foreign, form_of, from_of
+from forestall.web.markup import templates
 from forestall.web.texts import language_of
 
 PATH = "/mine"
@@ -25,15 +24,11 @@ _DONE = frozenset({Became.ASKED, Became.CONFIRMED})
 
 def claim_routes(desk: ClaimDesk) -> list[Route]:
     """Make the routes, for the people's listener and for the fix-it room."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
+    opened = templates()
 
     def page(name: str, request: Request, status: int = 200, **shown: object) -> Response:
         language = language_of(request.headers.get("accept-language", ""), request.query_params.get("lang"))
-        html = environment.get_template(name).render(
+        html = opened.get_template(name).render(
             t=claim_texts(language), language=language, path=request.url.path, **shown
         )
         return HTMLResponse(html, status, headers=FORM_HEADERS)

@@ -4,9 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -14,6 +12,7 @@ from starlette.routing import Route
 from forestall.domain.errors import InputError
 from forestall.server.disagreements import Disagreement
 from forestall.web.disagree_texts import TEXTS, disagree_texts
+from forestall.web.markup import templates
 from forestall.web.pages import HEADERS
 from forestall.web.texts import language_of
 
@@ -32,12 +31,7 @@ def disagree_routes(gather: Callable[[str], Sequence[Disagreement]]) -> list[Rou
 
     It only shows: what a person decides is decided by the commands it names, which know who that person is.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
-    template = environment.get_template("disagree.html")
+    template = templates().get_template("disagree.html")
 
     async def show(request: Request) -> Response:
         if not _is_here(request):

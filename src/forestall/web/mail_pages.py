@@ -4,9 +4,7 @@ No script; a form is posted, and what mail programs and scanners do with a link 
 """
 
 import asyncio
-from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -17,6 +15,7 @@ from forestall.server.links import PATH, UPDATE_PATH, Links
 from forestall.server.notice_page import NoticeDesk, NoticeView, Wish
 from forestall.web.forms import FORM_HEADERS, form_of, from_of
 from forestall.web.mail_texts import mail_texts
+from forestall.web.markup import templates
 from forestall.web.texts import language_of
 
 _DONE = frozenset({Wish.TAKEN, Wish.JUST_MADE, Wish.DISOWNED})
@@ -24,12 +23,7 @@ _DONE = frozenset({Wish.TAKEN, Wish.JUST_MADE, Wish.DISOWNED})
 
 def mail_routes(desk: NoticeDesk, links: Links) -> list[Route]:
     """Make the routes."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-    )
-    template = environment.get_template("notice.html")
+    template = templates().get_template("notice.html")
 
     def page(
         request: Request, view: NoticeView | None, wish: Wish | None = None, status: int = 200

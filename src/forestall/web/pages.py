@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
@@ -15,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from forestall.clock import stopwatch
 from forestall.server.overview import Overview
 from forestall.web.curve import curve
+from forestall.web.markup import templates
 from forestall.web.texts import language_of, texts
 
 _HERE = Path(__file__).parent
@@ -46,11 +46,8 @@ def page_routes(
 
     Gathering looks at everything there is, so all who look within `keep_seconds` are shown the same.
     """
-    environment = Environment(
-        loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
-    )
-    environment.globals.update(curve=curve, links=list(pages), development=development, answers=_ANSWERS)
-    template = environment.get_template("status.html")
+    known = templates(curve=curve, links=list(pages), development=development, answers=_ANSWERS)
+    template = known.get_template("status.html")
 
     def page(gather: Callable[[], Overview]) -> Callable[[Request], object]:
         async def show(request: Request) -> Response:

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -19,6 +18,7 @@ from forestall.clock import utc_now
 from forestall.server.room import RoomDesk
 from forestall.web.claim_pages import PATH
 from forestall.web.forms import FORM_HEADERS, foreign, from_of
+from forestall.web.markup import templates
 from forestall.web.room_texts import room_texts
 from forestall.web.texts import LANGUAGES, language_of
 
@@ -27,10 +27,7 @@ _HERE = Path(__file__).parent
 
 def make_room(desk: RoomDesk, more: Sequence[Route] = ()) -> Starlette:
     """Make the application: this page, its style sheet, `more` of ours; every other path leads here."""
-    environment = Environment(
-        loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined
-    )
-    template = environment.get_template("room.html")
+    template = templates().get_template("room.html")
 
     async def show(request: Request) -> Response:
         view = await asyncio.to_thread(desk.view, from_of(request), utc_now())

@@ -46,7 +46,7 @@ class Streams:
     def wake(self, devices: Iterable[DeviceId]) -> None:
         """Tell machines to look now; those without a stream hear it at their next check-in."""
         wanted = tuple(devices)
-        self._from_anywhere(lambda: self._begin(wanted, LOOK_NOW))
+        self._from_anywhere(lambda: self._keep(self._say(wanted, LOOK_NOW)))
 
     def close(self) -> None:
         """End all streams, and take no more."""
@@ -76,7 +76,7 @@ class Streams:
             del self._open[bed.device]
 
     def _empty(self) -> None:
-        for bed in self._held:
+        for bed in tuple(self._held):
             bed.leave()
 
     async def _tick(self) -> None:
@@ -84,9 +84,6 @@ class Streams:
             await asyncio.sleep(STILL_HERE_SECONDS)
             await self._say(tuple(self._open), _STILL_HERE)
         self._ticking = False
-
-    def _begin(self, devices: tuple[DeviceId, ...], what: bytes) -> None:
-        self._keep(self._say(devices, what))
 
     async def _say(self, devices: tuple[DeviceId, ...], what: bytes) -> None:
         for start in range(0, len(devices), _AT_A_TIME):
